@@ -1,0 +1,177 @@
+"""Every limit and threshold of hbids, each with the reason for its number beside it.
+
+:class:`Limits` bounds what decoding may hold; ``load`` reads a user's YAML file (``--config``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import yaml
+
+    from hbids.yamlsource import Document
+
+__all__ = ["Config", "Limits", "Output", "Thresholds", "load"]
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the decoder may hold at once. All times are packet time."""
+
+    flows: int = 1_000_000
+    """Live flows: about 400 MB at the measured bytes per flow. The oldest of the least telling kind goes first."""
+
+    opening_timeout_ns: int = 60 * _SECOND_NS
+    """Idle time of a flow without payload: Linux gives up a connection attempt after about this long."""
+
+    plain_timeout_ns: int = 300 * _SECOND_NS
+    """Idle time of a flow with payload but no TLS seen; its return would be noticed again at no loss."""
+
+    tls_timeout_ns: int = 7_200 * _SECOND_NS
+    """Idle time of a TLS flow: as long as TCP keep-alive waits by default, since heartbeats exist to keep idle links."""
+
+    closed_timeout_ns: int = 15 * _SECOND_NS
+    """A closed flow stays this long so that stray retransmissions do not look like a new flow."""
+
+    checkpoint_ns: int = 3_600 * _SECOND_NS
+    """A flow that lives longer gives a row this often, so that nobody waits for its end."""
+
+    out_of_order_bytes: int = 1 << 20
+    """Held per direction behind a hole: a large TCP window. Beyond it the hole is given up."""
+
+    out_of_order_bytes_total: int = 64 << 20
+    """Held over all flows together."""
+
+    hole_acked_wait_ns: int = 100_000_000
+    """A hole the receiver has acknowledged is a loss of the capture, not of the network; reordering is over by then."""
+
+    hole_wait_ns: int = 10 * _SECOND_NS
+    """A hole nobody acknowledged (one-way captures): longer than several retransmission timeouts."""
+
+    hello_bytes: int = 65_536
+    """Handshake bytes collected until a direction's hello is whole; real ones stay below 4 KB."""
+
+    pending_requests: int = 64
+    """Unanswered requests remembered per direction. RFC 6520 section 4 allows one in flight."""
+
+    pending_wait_ns: int = 60 * _SECOND_NS
+    """A sealed record that comes later than this is no answer; RFC 6520's own retransmission gives up by then."""
+
+    held_heartbeats: int = 16
+    """Messages kept back on a flow that has not said hello yet; without a hello it is not TLS."""
+
+    search_bytes: int = 65_536
+    """How far a lost direction is searched for the next record, four records' worth; after it only segment starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where detectors draw their lines."""
+
+    flood_messages: int = 20
+    """Requests of one source to one endpoint within ``flood_window_ns``; people and keep-alives stay far below."""
+
+    flood_window_ns: int = 60 * _SECOND_NS
+
+    unanswered_messages: int = 3
+    """Unanswered sealed requests of one source to one endpoint; a lost one or two happen, Zeek draws the same line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How alerts are written."""
+
+    community_id_seed: int = field(default=0, metadata={"least": 0, "most": 65_535})
+    """As in Suricata's ``community-id-seed``: 0 to 65535, the same on every sensor that shall be joined."""
+
+    sensor_name: str = ""
+    """Written as ``host`` into every event when set, as Suricata does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a user may set."""
+
+    limits: Limits = field(default_factory=Limits)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    output: Output = field(default_factory=Output)
+    home_networks: tuple[str, ...] = ()
+    """Networks (CIDR) whose endpoints are ours; empty means all."""
+
+
+_Section = TypeVar("_Section", Limits, Thresholds, Output)
+
+
+def load(path: str | Path) -> Config:
+    """Read a configuration file: YAML with the names above; times are given in seconds, ``_s`` in place of ``_ns``.
+
+    What the file leaves out keeps its default. Raises :class:`~hbids.yamlsource.UserInputError` with every mistake.
+    """
+    from hbids.yamlsource import Document, raise_problems
+
+    document = Document(Path(path))
+    known = {entry.name for entry in fields(Config)}
+    nodes = document.mapping(document.root, known) if document.root is not None else {}
+    config = Config(
+        limits=_section(document, nodes, "limits", Limits),
+        thresholds=_section(document, nodes, "thresholds", Thresholds),
+        output=_section(document, nodes, "output", Output),
+        home_networks=_networks(document, nodes),
+    )
+    raise_problems([document])
+    return config
+
+
+def _section(document: Document, nodes: Mapping[str, yaml.Node], name: str, kind: type[_Section]) -> _Section:
+    if name not in nodes:
+        return kind()
+    settings = {entry.name.replace("_ns", "_s"): entry for entry in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, node in document.mapping(nodes[name], settings).items():
+        entry = settings[key]
+        if isinstance(entry.default, str):
+            value: str | int | None = document.scalar(node, str)
+        elif key == entry.name:
+            value = _number(document, node, int, entry.metadata.get("least", 1), entry.metadata.get("most", _MOST))
+        else:
+            seconds = _number(document, node, float, 1e-9, _MOST_SECONDS)
+            value = None if seconds is None else round(seconds * _SECOND_NS)
+        if value is not None:
+            values[entry.name] = value
+    return kind(**values)
+
+
+_MOST = 1 << 48
+"""No count or size beyond this is meant; it fits every integer type on the way."""
+
+_MOST_SECONDS = 1e9
+"""Thirty years; still an int64 in nanoseconds."""
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _number(document: Document, node: yaml.Node, kind: type[_Number], least: _Number, most: _Number) -> _Number | None:
+    value = document.scalar(node, kind)
+    if value is not None and not least <= value <= most:
+        document.fault(node, f"{value} is out of range", f"write a number from {least} to {most}")
+        return None
+    return value
+
+
+def _networks(document: Document, nodes: Mapping[str, yaml.Node]) -> tuple[str, ...]:
+    networks = []
+    for node in document.items(nodes["home_networks"]) if "home_networks" in nodes else []:
+        text = document.scalar(node, str)
+        try:
+            networks += [] if text is None else [str(ip_network(text, strict=False))]
+        except ValueError:
+            document.fault(node, f"'{text}' is not a network", "write it like 10.0.0.0/8 or fd00::/8")
+    return tuple(networks)

@@ -1,0 +1,70 @@
+"""The decoder as the rest of hbids sees it, and the choice between its two implementations.
+
+Both engines turn the same frames into the same facts: ``reference`` (Python, the executable specification) and
+``native`` (Rust, the fast lane). ``auto`` takes native and says loudly when it cannot.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Protocol
+
+from hbids.config import Limits
+from hbids.facts import Facts, FrameBatch
+
+__all__ = ["ENGINES", "Engine", "EngineUnavailable", "native_available", "open_engine"]
+
+ENGINES = ("auto", "native", "reference")
+
+
+class EngineUnavailable(RuntimeError):
+    """The native engine was asked for by name and is not installed."""
+
+
+class Engine(Protocol):
+    """Frames in, facts out. One engine sees one run: flow state goes on from batch to batch."""
+
+    name: str
+
+    def feed(self, batch: FrameBatch) -> Facts:
+        """Decode a batch. Never raises on any content."""
+
+    def finish(self) -> Facts:
+        """End every flow that is still open (reason CAPTURE_END). The engine may be fed again, as a fresh capture."""
+
+    def counters(self) -> dict[str, int]:
+        """Totals so far: ``packets``, ``bytes``, ``flows``, and one entry per kind of drop, see docs/counters.md."""
+
+
+def native_available() -> bool:
+    """Whether the compiled engine can be imported."""
+    try:
+        import hbids._native  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def open_engine(name: str = "auto", limits: Limits | None = None) -> Engine:
+    """The engine called ``name`` (one of :data:`ENGINES`).
+
+    Raises :class:`EngineUnavailable` when ``native`` is named and missing; ``auto`` warns and takes the reference.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
+    limits = limits or Limits()
+    if name != "reference" and native_available():
+        from hbids.decode.native import NativeEngine
+
+        return NativeEngine(limits)
+    if name == "native":
+        raise EngineUnavailable("the native engine is not installed: install a wheel, or build with Rust 1.85 or newer")
+    if name == "auto":
+        warnings.warn(
+            "native engine not installed: using the reference engine, same results but about 100 times slower",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    from hbids.decode.reference import ReferenceEngine
+
+    return ReferenceEngine(limits)

@@ -1,0 +1,52 @@
+"""The reference engine: plain Python, written to be read. The executable specification of decoding, and what runs where
+the native engine is not installed.
+
+A frame goes through the modules in this order: ``frame`` (link, network, transport headers), ``flow`` (which
+connection), ``stream`` (bytes in order), ``record`` (TLS records), ``session`` (hellos and state), ``hello``
+(their fields and fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out).
+"""
+
+from __future__ import annotations
+
+from hbids.config import Limits
+from hbids.decode.reference.flow import FlowTable
+from hbids.decode.reference.frame import parse_frame
+from hbids.decode.reference.run import Run
+from hbids.facts import Facts, FrameBatch
+
+__all__ = ["ReferenceEngine"]
+
+
+class ReferenceEngine:
+    """See :class:`hbids.decode.engine.Engine`."""
+
+    name = "reference"
+
+    def __init__(self, limits: Limits) -> None:
+        self._run = Run(limits)
+        self._flows = FlowTable(self._run)
+
+    def feed(self, batch: FrameBatch) -> Facts:
+        """Decode a batch."""
+        run, data = self._run, batch.data
+        for time_ns, offset, captured_bytes, wire_bytes, link_type, _interface in batch.frames.tolist():
+            run.packet_number += 1
+            run.time_ns = time_ns
+            run.counters["packets"] += 1
+            run.counters["bytes"] += wire_bytes
+            self._flows.tick()
+            segment = parse_frame(link_type, bytes(data[offset : offset + captured_bytes]))
+            if isinstance(segment, str):
+                run.counters[segment] += 1
+            else:
+                self._flows.packet(segment, wire_bytes)
+        return run.rows.take()
+
+    def finish(self) -> Facts:
+        """End every flow that is still open."""
+        self._flows.finish()
+        return self._run.rows.take()
+
+    def counters(self) -> dict[str, int]:
+        """Totals so far; see docs/counters.md."""
+        return dict(self._run.counters)

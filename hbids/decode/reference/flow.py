@@ -1,0 +1,294 @@
+"""Flows: both directions of a connection, and the table that bounds how many are held.
+
+A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart (the two directions may be tagged
+differently). Flows wait in four lists by what is known of them; each list has its own idle time, and when the table is
+full the oldest flow of the first list that has one goes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import IntEnum
+from struct import pack
+
+from hbids.decode.reference.frame import ACK, FIN, PROTOCOL_TCP, RST, SYN, Segment
+from hbids.decode.reference.record import RecordWalker
+from hbids.decode.reference.run import Run
+from hbids.decode.reference.session import Session
+from hbids.decode.reference.stream import Stream
+from hbids.facts import ABSENT, Direction, EndReason, Transport
+
+__all__ = ["FlowTable"]
+
+SWEEP_NS = 1_000_000_000
+REUSE_IDLE_NS = 2_000_000_000
+"""A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy."""
+RST_WINDOW = 1 << 20
+"""How far from the expected byte a reset may be and still be believed."""
+
+Endpoint = tuple[bytes, int]
+Key = tuple[Endpoint, Endpoint]
+
+
+class Standing(IntEnum):
+    """What is known of a flow, in the order in which flows are evicted."""
+
+    CLOSED = 0
+    OPENING = 1
+    PLAIN = 2
+    TLS = 3
+
+
+class Flow:
+    """One connection. Side 0 is the endpoint with the smaller address and port."""
+
+    def __init__(self, run: Run, flow_id: int, key: Key, segment: Segment) -> None:
+        self._run = run
+        self.flow_id = flow_id
+        self.key = key
+        self.vlan = segment.vlan
+        self.start_ns = self.end_ns = self.checkpoint_ns = run.time_ns
+        self.touched_ns = 0
+        self.midstream = not segment.flags & SYN
+        self.standing = Standing.OPENING
+        self.closed: EndReason | None = None
+        self.has_payload = False
+        self._client_side: int | None = None
+        self.packets = [0, 0]
+        self.bytes = [0, 0]
+        self.ttls: list[tuple[int, int] | None] = [None, None]
+        self._fin_seen = [False, False]
+        self.session = Session(run, self)
+        self._walkers = [RecordWalker(run, self.session, side) for side in (0, 1)]
+        self._streams = [Stream(run, walker) for walker in self._walkers]
+
+    # --- roles ---
+
+    def client_is_known(self) -> bool:
+        """A SYN or a hello told."""
+        return self._client_side is not None
+
+    def set_client(self, side: int) -> None:
+        """The first evidence counts."""
+        if self._client_side is None:
+            self._client_side = side
+
+    def is_client(self, side: int) -> bool:
+        """Known, or guessed: the higher port is the client's."""
+        if self._client_side is not None:
+            return side == self._client_side
+        return side == (0 if self.key[0][1] > self.key[1][1] else 1)
+
+    def direction(self, side: int) -> Direction:
+        """Which way this side's packets go."""
+        return Direction.TO_SERVER if self.is_client(side) else Direction.TO_CLIENT
+
+    # --- packets ---
+
+    def is_replaced_by(self, side: int, segment: Segment) -> bool:
+        """Whether this SYN begins a new connection between the same endpoints."""
+        if self._streams[side].initial_seq == segment.seq:
+            return False
+        if self.closed or not self.has_payload or self._run.time_ns - self.end_ns >= REUSE_IDLE_NS:
+            return True
+        self._run.counters["syn_ignored"] += 1
+        return False
+
+    def packet(self, side: int, segment: Segment, wire_bytes: int) -> None:
+        """Count a packet and read what it carries."""
+        self.packets[side] += 1
+        self.bytes[side] += wire_bytes
+        self.end_ns = max(self.end_ns, self._run.time_ns)
+        low, high = self.ttls[side] or (segment.ttl, segment.ttl)
+        self.ttls[side] = min(low, segment.ttl), max(high, segment.ttl)
+
+        own, other = self._streams[side], self._streams[1 - side]
+        seq = segment.seq
+        if segment.flags & SYN:
+            seq = (seq + 1) & 0xFFFF_FFFF
+            self._synchronise(side, segment)
+        if segment.flags & ACK:
+            if not other.started and not self.midstream:
+                other.start(segment.ack)
+                self._walkers[1 - side].start()
+            other.acknowledge(segment.ack)
+        if segment.length:
+            self._payload(side, seq, segment)
+        if segment.flags & FIN:
+            self._fin_seen[side] = True
+            if all(self._fin_seen) and self.closed is None:
+                self.closed = EndReason.FIN
+        if segment.flags & RST and (not own.started or own.is_near(segment.seq, RST_WINDOW)):
+            self.closed = EndReason.RST
+        own.check_hole()
+        other.check_hole()
+        if self._run.time_ns - self.checkpoint_ns >= self._run.limits.checkpoint_ns:
+            self.checkpoint_ns = self._run.time_ns
+            self._write(EndReason.CHECKPOINT)
+
+    def _synchronise(self, side: int, segment: Segment) -> None:
+        self.set_client(1 - side if segment.flags & ACK else side)
+        stream = self._streams[side]
+        if not stream.started:
+            stream.start(segment.seq + 1)
+            stream.initial_seq = segment.seq
+            self._walkers[side].start()
+
+    def _payload(self, side: int, seq: int, segment: Segment) -> None:
+        self.has_payload = True
+        stream = self._streams[side]
+        if not stream.started:
+            stream.start(seq)
+        if stream.segment(seq, segment.payload, segment.length) and self.closed:
+            self.closed = None  # whatever closed it was not believed by its endpoints
+            self._fin_seen = [False, False]
+
+    # --- the end ---
+
+    def current_standing(self) -> Standing:
+        """Which list it belongs in."""
+        if self.closed:
+            return Standing.CLOSED
+        if self.session.is_tls:
+            return Standing.TLS
+        return Standing.PLAIN if self.has_payload else Standing.OPENING
+
+    def end(self, reason: EndReason) -> None:
+        """Read what waits, and write the rows."""
+        for stream in self._streams:
+            stream.end()
+        self.session.end()
+        self._write(self.closed or reason)
+
+    # --- rows ---
+
+    def endpoint_fields(self) -> dict[str, int | bytes]:
+        """Columns that name the flow."""
+        client = 0 if self.is_client(0) else 1
+        return {
+            "flow_id": self.flow_id,
+            "client_addr": self.key[client][0],
+            "server_addr": self.key[1 - client][0],
+            "client_port": self.key[client][1],
+            "server_port": self.key[1 - client][1],
+            "vlan": pack("<3H", *self.vlan),
+        }
+
+    def so_far_fields(self) -> dict[str, int | bytes]:
+        """Columns that say how far it has come."""
+        client = 0 if self.is_client(0) else 1
+        return {
+            "packet_number": self._run.packet_number,
+            "flow_start_ns": self.start_ns,
+            "packets_to_server": self.packets[client],
+            "packets_to_client": self.packets[1 - client],
+            "bytes_to_server": self.bytes[client],
+            "bytes_to_client": self.bytes[1 - client],
+        }
+
+    def _write(self, reason: EndReason) -> None:
+        fields = {
+            **self.endpoint_fields(),
+            **self.so_far_fields(),
+            "time_ns": self.start_ns,
+            "end_time_ns": self.end_ns,
+            "protocol": PROTOCOL_TCP,
+            "transport": Transport.TLS if self.session.is_tls else 0,
+            "midstream": self.midstream,
+            "end_reason": reason,
+        }
+        for side in (0, 1):
+            way = "to_server" if self.is_client(side) else "to_client"
+            ttls, stream = self.ttls[side] or (ABSENT, ABSENT), self._streams[side]
+            fields |= {
+                f"min_ttl_{way}": ttls[0],
+                f"max_ttl_{way}": ttls[1],
+                f"records_{way}": pack("<5I", *self.session.records[side]),
+                f"record_bytes_{way}": pack("<5Q", *self.session.record_bytes[side]),
+                f"heartbeats_{way}": self.session.heartbeats.counts[side],
+                f"gaps_{way}": stream.gaps,
+                f"gap_bytes_{way}": stream.gap_bytes,
+            }
+        writer = self._run.rows.flows
+        writer.append(writer.pack(fields))
+
+
+class FlowTable:
+    """All live flows."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._flows: dict[Key, Flow] = {}
+        self._lists: tuple[OrderedDict[int, Flow], ...] = tuple(OrderedDict() for _ in Standing)
+        limits = run.limits
+        self._timeouts_ns = (
+            limits.closed_timeout_ns,
+            limits.opening_timeout_ns,
+            limits.plain_timeout_ns,
+            limits.tls_timeout_ns,
+        )
+        self._clock_ns: int | None = None
+        self._next_sweep_ns = 0
+
+    def tick(self) -> None:
+        """Let packet time go on; it never goes back. Ends flows that have been idle for too long."""
+        now = self._run.time_ns
+        if self._clock_ns is None:
+            self._clock_ns, self._next_sweep_ns = now, now + SWEEP_NS
+        self._clock_ns = max(self._clock_ns, now)
+        if self._clock_ns < self._next_sweep_ns:
+            return
+        self._next_sweep_ns = self._clock_ns + SWEEP_NS
+        for flows, timeout_ns in zip(self._lists, self._timeouts_ns, strict=True):
+            while flows:
+                flow = next(iter(flows.values()))
+                if flow.touched_ns + timeout_ns > self._clock_ns:
+                    break
+                self._end(flow, EndReason.TIMEOUT)
+
+    def packet(self, segment: Segment, wire_bytes: int) -> None:
+        """Give a packet to its flow."""
+        source, target = (segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port)
+        key, side = ((source, target), 0) if source <= target else ((target, source), 1)
+        flow = self._flows.get(key)
+        begins = segment.flags & (SYN | ACK) == SYN
+        if flow is not None and begins and flow.is_replaced_by(side, segment):
+            self._end(flow, EndReason.REUSED)
+            flow = None
+        if flow is None:
+            flow = self._open(key, segment)
+        flow.packet(side, segment, wire_bytes)
+        self._touch(flow)
+
+    def finish(self) -> None:
+        """End all flows, in the order they began."""
+        for flow in sorted(self._flows.values(), key=lambda flow: flow.flow_id):
+            self._end(flow, EndReason.CAPTURE_END)
+        self._clock_ns = None
+
+    def _open(self, key: Key, segment: Segment) -> Flow:
+        if len(self._flows) >= max(1, self._run.limits.flows):
+            oldest = next(next(iter(flows.values())) for flows in self._lists if flows)
+            self._run.counters["flows_evicted"] += 1
+            self._end(oldest, EndReason.EVICTED)
+        self._run.counters["flows"] += 1
+        flow = Flow(self._run, self._run.counters["flows"], key, segment)
+        self._flows[key] = flow
+        self._lists[flow.standing][flow.flow_id] = flow
+        return flow
+
+    def _touch(self, flow: Flow) -> None:
+        assert self._clock_ns is not None
+        flow.touched_ns = self._clock_ns
+        standing = flow.current_standing()
+        if standing is not flow.standing:
+            del self._lists[flow.standing][flow.flow_id]
+            flow.standing = standing
+            self._lists[standing][flow.flow_id] = flow
+        else:
+            self._lists[standing].move_to_end(flow.flow_id)
+
+    def _end(self, flow: Flow, reason: EndReason) -> None:
+        del self._flows[flow.key]
+        del self._lists[flow.standing][flow.flow_id]
+        flow.end(reason)

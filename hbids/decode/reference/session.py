@@ -1,0 +1,408 @@
+"""What is known of the TLS session on one flow: hellos, what was negotiated, who seals, and whether it is TLS at all.
+
+Heartbeats count only on TLS. A flow seen from its first byte is TLS once it says hello; heartbeats before that are held
+back, and dropped (counted) if no hello comes. A flow joined in mid-stream is believed when its records prove to be
+records, and says so in its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from hbids.decode.reference.heartbeat import Heartbeats, Message
+from hbids.decode.reference.hello import (
+    FULL_FRAGMENT,
+    ClientHello,
+    ServerHello,
+    parse_client_hello,
+    parse_server_hello,
+)
+from hbids.decode.reference.record import (
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    HANDSHAKE,
+    HEARTBEAT,
+    SERVER_HELLO,
+    SSLV2_HELLO,
+)
+from hbids.decode.reference.run import Run
+from hbids.facts import (
+    ABSENT,
+    CONTENT_TYPES,
+    NO_SUITE,
+    NO_VERSION,
+    NOT_SEEN,
+    Answer,
+    Direction,
+    Kind,
+    Phase,
+    Protection,
+    TlsStart,
+    Transport,
+)
+
+__all__ = ["Session", "SessionFlow"]
+
+TLS_1_3 = 0x0304
+MESSAGE_HEADER_BYTES = 4  # handshake type and 24-bit length
+
+
+class SessionFlow(Protocol):
+    """What a session needs of its flow."""
+
+    midstream: bool
+
+    def endpoint_fields(self) -> dict[str, int | bytes]:
+        """flow_id, addresses, ports and VLANs, as columns."""
+
+    def so_far_fields(self) -> dict[str, int | bytes]:
+        """Packet number, start and counters, as columns."""
+
+    def direction(self, side: int) -> Direction:
+        """Which way this side's packets go."""
+
+    def is_client(self, side: int) -> bool:
+        """Whether this side is the client, as far as is known."""
+
+    def client_is_known(self) -> bool:
+        """Whether the roles are certain."""
+
+    def set_client(self, side: int) -> None:
+        """This side is the client."""
+
+
+class Session:
+    """The session of one flow; reads the records of both directions."""
+
+    def __init__(self, run: Run, flow: SessionFlow) -> None:
+        self._run = run
+        self._flow = flow
+        self.heartbeats = Heartbeats(run, self)
+        self.said_hello = False
+        self.fragment_bytes = FULL_FRAGMENT
+        self.records = [[0] * len(CONTENT_TYPES), [0] * len(CONTENT_TYPES)]
+        self.record_bytes = [[0] * len(CONTENT_TYPES), [0] * len(CONTENT_TYPES)]
+        self._record_type = [0, 0]
+        self._record_version = [0, 0]
+        self._record_began_ns = [0, 0]
+        self._changed_cipher = [False, False]
+        self._sealed = [False, False]
+        self._hello_may_be_missed = flow.midstream
+        self._verified = False
+        self._start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
+        self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
+        """Bytes of the first handshake messages, until the direction's hello is read; then None."""
+        self._client_side: int | None = None
+        self._client_hello: ClientHello | None = None
+        self._client_fields: dict[str, int | bytes] = dict(NO_CLIENT_HELLO)
+        self._hello_time_ns: int | None = None
+        self._server_said_hello = False
+        self._session_written = False
+        self._negotiated: dict[str, int | bytes] = {
+            "cipher_suite": NO_SUITE,
+            "tls_version": NO_VERSION,
+            "encrypt_then_mac": Answer.UNKNOWN,
+            "heartbeat_accepted": NOT_SEEN,
+        }
+        self._held: list[bytes] = []
+
+    # --- records (RecordReader) ---
+
+    def expects_server_hello(self, side: int) -> bool:
+        """The other side has sent a ClientHello."""
+        return self._client_side == 1 - side
+
+    def may_begin_tls(self, side: int) -> bool:
+        """STARTTLS is for the client to begin."""
+        return self._flow.is_client(side) or not self._flow.client_is_known()
+
+    def upgraded(self) -> None:
+        """TLS began after plain text."""
+        if not self.said_hello:
+            self._start = TlsStart.UPGRADED
+
+    def record_began(self, side: int, content_type: int, version: int, length: int, began_ns: int) -> None:
+        """A whole header was read."""
+        self._record_type[side] = content_type
+        self._record_version[side] = version
+        self._record_began_ns[side] = began_ns
+        if content_type == SSLV2_HELLO:
+            self._say_hello(side, began_ns)
+            self._client_said_hello(
+                side,
+                {
+                    **NO_CLIENT_HELLO,
+                    "client_record_version": version,
+                    "client_version": version,
+                    "client_hello_length": length,
+                    "heartbeat_offered": ABSENT,
+                },
+            )
+            return
+        self.records[side][content_type - CONTENT_TYPES[0]] += 1
+        if content_type == HEARTBEAT:
+            self.heartbeats.record_began(side, version, length, began_ns)
+        elif content_type == APPLICATION_DATA and self._hello_may_be_missed:
+            self._sealed[side] = True
+
+    def record_body(self, side: int, data: bytes) -> None:
+        """Some of a body."""
+        content_type = self._record_type[side]
+        if content_type == SSLV2_HELLO:
+            return
+        self.record_bytes[side][content_type - CONTENT_TYPES[0]] += len(data)
+        if content_type == HEARTBEAT:
+            self.heartbeats.record_body(side, data)
+        elif content_type == HANDSHAKE and not self._sealed[side]:
+            self._collect_handshake(side, data)
+
+    def record_gap(self, side: int, length: int) -> None:
+        """Some of a body is missing."""
+        content_type = self._record_type[side]
+        if content_type == HEARTBEAT:
+            self.heartbeats.record_gap(side, length)
+        elif content_type == HANDSHAKE:
+            self._give_up_hello(side)
+
+    def record_ended(self, side: int) -> None:
+        """A body is over."""
+        content_type = self._record_type[side]
+        if content_type == HEARTBEAT:
+            self.heartbeats.record_ended(side)
+        elif content_type == CHANGE_CIPHER_SPEC and self._negotiated["tls_version"] != TLS_1_3:
+            self._changed_cipher[side] = self._sealed[side] = True
+
+    def boundary_verified(self) -> None:
+        """The records are records."""
+        if not self._verified:
+            self._verified = True
+            self._release_held()
+
+    def lost_place(self, side: int) -> None:
+        """Records may be missing."""
+        self._give_up_hello(side)
+        if not self.said_hello:
+            self._hello_may_be_missed = True
+        self.heartbeats.lost_place(side)
+
+    # --- hellos ---
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the flow is believed to be TLS."""
+        return self.said_hello or (self._hello_may_be_missed and self._verified and any(map(any, self.records)))
+
+    def _collect_handshake(self, side: int, data: bytes) -> None:
+        buffer = self._handshake[side]
+        if buffer is None:
+            return
+        buffer += data
+        while len(buffer) >= MESSAGE_HEADER_BYTES:
+            length = int.from_bytes(buffer[1:4], "big")
+            if buffer[0] not in (CLIENT_HELLO, SERVER_HELLO) and length == 0:
+                del buffer[:MESSAGE_HEADER_BYTES]  # HelloRequest and the like
+                continue
+            if buffer[0] not in (CLIENT_HELLO, SERVER_HELLO):
+                self._give_up_hello(side)
+            elif length > self._run.limits.hello_bytes:
+                self._run.counters["hello_too_long"] += 1
+                self._give_up_hello(side)
+                self._say_hello(side, self._record_began_ns[side])
+            elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
+                self._handshake[side] = None
+                self._read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
+            return
+
+    def _give_up_hello(self, side: int) -> None:
+        if self._handshake[side]:
+            self._run.counters["hello_incomplete"] += 1
+        self._handshake[side] = None
+
+    def _read_hello(self, side: int, message_type: int, body: bytes) -> None:
+        hello = parse_client_hello(body) if message_type == CLIENT_HELLO else parse_server_hello(body)
+        if hello is None:
+            self._run.counters["hello_malformed"] += 1
+            return
+        self._say_hello(side, self._record_began_ns[side])
+        if isinstance(hello, ClientHello):
+            self._client_hello = hello
+            self._client_said_hello(
+                side,
+                {
+                    "client_record_version": self._record_version[side],
+                    "client_version": hello.version,
+                    "client_hello_length": len(body),
+                    "heartbeat_offered": hello.heartbeat_mode,
+                    "client_random": hello.random,
+                    "sni": hello.server_name[:255],
+                    "alpn_offered": b",".join(hello.protocols)[:64],
+                    "ja3": hello.ja3().encode(),
+                    "ja4": hello.ja4().encode(),
+                },
+            )
+        else:
+            self._server_hello(side, hello)
+
+    def _say_hello(self, side: int, time_ns: int) -> None:
+        if self._hello_time_ns is None:
+            self._hello_time_ns = time_ns
+        self.said_hello = True
+        self._release_held()
+
+    def _client_said_hello(self, side: int, fields: dict[str, int | bytes]) -> None:
+        if self._session_written:
+            return
+        self._flow.set_client(side)
+        self._client_side = side
+        self._client_fields = fields
+
+    def _server_hello(self, side: int, hello: ServerHello) -> None:
+        if self._server_said_hello:
+            return
+        self._server_said_hello = True
+        self._flow.set_client(1 - side)
+        self.fragment_bytes = hello.fragment_bytes
+        self._negotiated = {
+            "cipher_suite": hello.cipher,
+            "tls_version": hello.negotiated_version,
+            "encrypt_then_mac": Answer.YES if hello.encrypt_then_mac else Answer.NO,
+            "heartbeat_accepted": hello.heartbeat_mode,
+        }
+        self._write_session(
+            {
+                "server_version": hello.version,
+                "server_random": hello.random,
+                "alpn_selected": hello.protocol[:32],
+                "ja3s": hello.ja3s().encode(),
+                "resumed": self._resumed(hello),
+            }
+        )
+
+    def _resumed(self, hello: ServerHello) -> Answer:
+        client = self._client_hello
+        if client is None:
+            return Answer.UNKNOWN
+        if hello.negotiated_version == TLS_1_3:
+            return Answer.YES if hello.pre_shared_key else Answer.NO
+        return Answer.YES if hello.session_id and hello.session_id == client.session_id else Answer.NO
+
+    def _write_session(self, server_fields: dict[str, int | bytes]) -> None:
+        self._session_written = True
+        writer = self._run.rows.sessions
+        writer.append(
+            writer.pack(
+                {
+                    **self._flow.endpoint_fields(),
+                    **self._client_fields,
+                    **server_fields,
+                    **self._negotiated,
+                    "time_ns": self._hello_time_ns or 0,
+                    "transport": Transport.TLS,
+                    "start": self._start,
+                    "midstream": self._flow.midstream,
+                }
+            )
+        )
+        self._client_hello = None
+
+    # --- heartbeats (HeartbeatFlow) ---
+
+    def protection(self, side: int) -> Protection | None:
+        """Sealed from ChangeCipherSpec on."""
+        if self._sealed[side]:
+            return Protection.SEALED
+        return None if self._hello_may_be_missed and not self.said_hello else Protection.CLEAR
+
+    def phase(self) -> Phase:
+        """RFC 6520 section 3."""
+        if all(self._changed_cipher):
+            return Phase.AFTER
+        if self._server_said_hello:
+            return Phase.HANDSHAKE
+        return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
+
+    def may_have_missed(self, side: int) -> bool:
+        """Requests of a side nothing was heard of, or whose place was lost."""
+        return self._flow.midstream or self._heard_nothing(side)
+
+    def _heard_nothing(self, side: int) -> bool:
+        return not any(self.records[side])
+
+    def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
+        """Write a row, or hold it back until the flow is known to be TLS."""
+        payload = padding = ABSENT
+        if message.claimed_length != ABSENT:
+            carried = max(0, message.bytes_seen - 3)
+            payload = min(message.claimed_length, carried)
+            padding = carried - payload
+        writer = self._run.rows.heartbeats
+        row = writer.pack(
+            {
+                **self._flow.endpoint_fields(),
+                **self._flow.so_far_fields(),
+                **self._negotiated,
+                "time_ns": message.time_ns,
+                "end_time_ns": message.end_time_ns,
+                "message_id": message.message_id,
+                "transport": Transport.TLS,
+                "direction": self._flow.direction(side),
+                "protection": message.protection,
+                "kind": message.kind,
+                "phase": message.phase,
+                "is_final": is_final,
+                "gap": message.gap,
+                "midstream": self._hello_may_be_missed,
+                "message_type": message.message_type,
+                "record_version": message.record_version,
+                "record_length": message.record_length,
+                "bytes_seen": message.bytes_seen,
+                "records": message.records,
+                "claimed_length": message.claimed_length,
+                "payload_present": payload,
+                "padding_present": padding,
+                "answers_message": message.request.message_id,
+                "request_record_length": message.request.record_length,
+                "request_claimed_length": message.request.claimed_length,
+            }
+        )
+        if self.is_tls:
+            writer.append(row)
+        elif len(self._held) < self._run.limits.held_heartbeats:
+            self._held.append(row)
+        else:
+            self._run.counters["held_heartbeats_dropped"] += 1
+
+    def _release_held(self) -> None:
+        if self._held and self.is_tls:
+            for row in self._held:
+                self._run.rows.heartbeats.append(row)
+            self._held = []
+
+    def end(self) -> None:
+        """The flow is over."""
+        self.heartbeats.end()
+        if self._held:
+            self._run.counters["heartbeats_without_tls"] += len(self._held)
+        if self.said_hello and not self._session_written:
+            self._write_session(NO_SERVER_HELLO)
+
+
+NO_CLIENT_HELLO: dict[str, int | bytes] = {
+    "client_record_version": NO_VERSION,
+    "client_version": NO_VERSION,
+    "client_hello_length": NOT_SEEN,
+    "heartbeat_offered": NOT_SEEN,
+    "client_random": bytes(32),
+    "sni": b"",
+    "alpn_offered": b"",
+    "ja3": b"",
+    "ja4": b"",
+}
+NO_SERVER_HELLO: dict[str, int | bytes] = {
+    "server_version": NO_VERSION,
+    "server_random": bytes(32),
+    "alpn_selected": b"",
+    "ja3s": b"",
+    "resumed": Answer.UNKNOWN,
+}
