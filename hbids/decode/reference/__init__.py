@@ -16,6 +16,9 @@ from hbids.facts import Facts, FrameBatch
 
 __all__ = ["ReferenceEngine"]
 
+LATEST_TIME_NS = 1 << 62
+"""The year 2116. Later timestamps are taken for this one, so that adding a timeout never overflows 64 bits."""
+
 
 class ReferenceEngine:
     """See :class:`hbids.decode.engine.Engine`."""
@@ -31,7 +34,7 @@ class ReferenceEngine:
         run, data = self._run, batch.data
         for time_ns, offset, captured_bytes, wire_bytes, link_type, _interface in batch.frames.tolist():
             run.packet_number += 1
-            run.time_ns = time_ns
+            run.time_ns = min(max(time_ns, 0), LATEST_TIME_NS)
             run.counters["packets"] += 1
             run.counters["bytes"] += wire_bytes
             self._flows.tick()

@@ -47,7 +47,8 @@ class Flow:
         self.flow_id = flow_id
         self.key = key
         self.vlan = segment.vlan
-        self.start_ns = self.end_ns = self.checkpoint_ns = run.time_ns
+        self.start_ns = self.end_ns = run.time_ns
+        self._checkpoints = 0
         self.touched_ns = 0
         self.midstream = not segment.flags & SYN
         self.standing = Standing.OPENING
@@ -122,8 +123,9 @@ class Flow:
             self.closed = EndReason.RST
         own.check_hole()
         other.check_hole()
-        if self._run.time_ns - self.checkpoint_ns >= self._run.limits.checkpoint_ns:
-            self.checkpoint_ns = self._run.time_ns
+        due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
+        if due > self._checkpoints:
+            self._checkpoints = due
             self._write(EndReason.CHECKPOINT)
 
     def _synchronise(self, side: int, segment: Segment) -> None:
@@ -273,20 +275,21 @@ class FlowTable:
             self._end(oldest, EndReason.EVICTED)
         self._run.counters["flows"] += 1
         flow = Flow(self._run, self._run.counters["flows"], key, segment)
+        flow.touched_ns = self._clock_ns or 0
         self._flows[key] = flow
         self._lists[flow.standing][flow.flow_id] = flow
         return flow
 
     def _touch(self, flow: Flow) -> None:
+        """Move a flow to the end of its list; order within a second does not matter and is not kept."""
         assert self._clock_ns is not None
-        flow.touched_ns = self._clock_ns
         standing = flow.current_standing()
-        if standing is not flow.standing:
-            del self._lists[flow.standing][flow.flow_id]
-            flow.standing = standing
-            self._lists[standing][flow.flow_id] = flow
-        else:
-            self._lists[standing].move_to_end(flow.flow_id)
+        if standing is flow.standing and self._clock_ns - flow.touched_ns < SWEEP_NS:
+            return
+        flow.touched_ns = self._clock_ns
+        del self._lists[flow.standing][flow.flow_id]
+        flow.standing = standing
+        self._lists[standing][flow.flow_id] = flow
 
     def _end(self, flow: Flow, reason: EndReason) -> None:
         del self._flows[flow.key]

@@ -200,10 +200,7 @@ class RecordWalker:
             self._header = self._header[:HEADER_BYTES]
             self._reader.upgraded()
             self._begin_header()
-            self._reader.record_body(self._side, message_type)
-            self._remaining -= 1
-            if self._remaining == 0:
-                self._end_record()
+            self._body(message_type, 0)
         return taken
 
     def _is_hello_start(self, seen: bytes) -> bool:

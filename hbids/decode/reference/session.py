@@ -88,6 +88,7 @@ class Session:
         self._record_began_ns = [0, 0]
         self._changed_cipher = [False, False]
         self._sealed = [False, False]
+        self._lost = [False, False]
         self._hello_may_be_missed = flow.midstream
         self._verified = False
         self._start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
@@ -159,6 +160,7 @@ class Session:
 
     def record_gap(self, side: int, length: int) -> None:
         """Some of a body is missing."""
+        self._lost[side] = True
         content_type = self._record_type[side]
         if content_type == HEARTBEAT:
             self.heartbeats.record_gap(side, length)
@@ -180,10 +182,15 @@ class Session:
             self._release_held()
 
     def lost_place(self, side: int) -> None:
-        """Records may be missing."""
+        """Records may be missing, and the hello among them unless something else came first."""
+        self._lost[side] = True
         self._give_up_hello(side)
-        if not self.said_hello:
+        began_otherwise = any(
+            count for number, count in zip(CONTENT_TYPES, self.records[side], strict=True) if number != HANDSHAKE
+        )
+        if not self.said_hello and not began_otherwise:
             self._hello_may_be_missed = True
+            self._verified = False
         self.heartbeats.lost_place(side)
 
     # --- hellos ---
@@ -204,10 +211,10 @@ class Session:
                 del buffer[:MESSAGE_HEADER_BYTES]  # HelloRequest and the like
                 continue
             if buffer[0] not in (CLIENT_HELLO, SERVER_HELLO):
-                self._give_up_hello(side)
+                self._handshake[side] = None  # the hello was before
             elif length > self._run.limits.hello_bytes:
                 self._run.counters["hello_too_long"] += 1
-                self._give_up_hello(side)
+                self._handshake[side] = None
                 self._say_hello(side, self._record_began_ns[side])
             elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
                 self._handshake[side] = None
@@ -323,11 +330,8 @@ class Session:
         return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
 
     def may_have_missed(self, side: int) -> bool:
-        """Requests of a side nothing was heard of, or whose place was lost."""
-        return self._flow.midstream or self._heard_nothing(side)
-
-    def _heard_nothing(self, side: int) -> bool:
-        return not any(self.records[side])
+        """Requests of a side that was joined late, lost bytes, or was never heard."""
+        return self._flow.midstream or self._lost[side] or not any(self.records[side])
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""

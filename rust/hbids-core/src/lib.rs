@@ -2,3 +2,19 @@
 //! same rows for the same frames.
 
 pub mod capture;
+
+mod engine;
+mod flow;
+mod frame;
+mod heartbeat;
+mod hello;
+mod record;
+mod rows;
+mod run;
+mod session;
+mod stream;
+mod table;
+
+pub use engine::{Engine, FRAME_ROW_BYTES};
+pub use rows::Facts;
+pub use run::{Counters, Limits};

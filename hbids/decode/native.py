@@ -1,0 +1,48 @@
+"""The door to the native engine: chunks of frames in, fact tables out, the interpreter released meanwhile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hbids import _native
+from hbids.config import Limits
+from hbids.facts import FLOW_DTYPE, HEARTBEAT_DTYPE, SESSION_DTYPE, Facts, FrameBatch
+
+__all__ = ["NativeEngine"]
+
+_ALWAYS = ("packets", "bytes", "flows")
+
+
+class NativeEngine:
+    """See :class:`hbids.decode.engine.Engine`. A panic inside costs the rest of the chunk and all flow state; it is
+    counted as ``chunk_panics`` and the run goes on."""
+
+    name = "native"
+
+    def __init__(self, limits: Limits) -> None:
+        self._engine = _native.Engine(limits)
+
+    def feed(self, batch: FrameBatch) -> Facts:
+        """Decode a batch."""
+        return _facts(self._engine.feed(batch.data, batch.frames.tobytes()))
+
+    def finish(self) -> Facts:
+        """End every flow that is still open."""
+        return _facts(self._engine.finish())
+
+    def counters(self) -> dict[str, int]:
+        """Totals so far; see docs/counters.md."""
+        return {name: total for name, total in self._engine.counters() if total or name in _ALWAYS}
+
+    def panic_in_next_chunk(self) -> None:
+        """For tests of the recovery."""
+        self._engine.panic_in_next_chunk()
+
+
+def _facts(tables: tuple[bytes, bytes, bytes]) -> Facts:
+    heartbeats, sessions, flows = tables
+    return Facts(
+        np.frombuffer(heartbeats, HEARTBEAT_DTYPE),
+        np.frombuffer(sessions, SESSION_DTYPE),
+        np.frombuffer(flows, FLOW_DTYPE),
+    )

@@ -1,0 +1,91 @@
+//! Frames in, facts out.
+
+use crate::frame::parse_frame;
+use crate::rows::Facts;
+use crate::run::{Counters, Limits, Run};
+use crate::table::FlowTable;
+
+/// The year 2116. Later timestamps are taken for this one, so that adding a timeout never overflows.
+const LATEST_TIME_NS: i64 = 1 << 62;
+/// Bytes of one row of `FRAME_DTYPE`.
+pub const FRAME_ROW_BYTES: usize = 24;
+
+/// Where and when a frame was captured: one row of `FRAME_DTYPE`.
+#[derive(Clone, Copy, Debug)]
+struct FrameRow {
+    time_ns: i64,
+    offset: u32,
+    captured_bytes: u32,
+    wire_bytes: u32,
+    link_type: u16,
+}
+
+impl FrameRow {
+    fn read(row: &[u8; FRAME_ROW_BYTES]) -> Self {
+        let u32_at = |at: usize| u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
+        Self {
+            time_ns: i64::from_le_bytes([row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]]),
+            offset: u32_at(8),
+            captured_bytes: u32_at(12),
+            wire_bytes: u32_at(16),
+            link_type: u16::from_le_bytes([row[20], row[21]]),
+        }
+    }
+}
+
+/// The decoder: flow state goes on from batch to batch.
+pub struct Engine {
+    run: Run,
+    flows: FlowTable,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { flows: FlowTable::new(&limits), run: Run::new(limits) }
+    }
+
+    /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
+    pub fn feed(&mut self, data: &[u8], frames: &[u8]) -> Facts {
+        let (rows, _) = frames.as_chunks::<FRAME_ROW_BYTES>();
+        for row in rows {
+            let row = FrameRow::read(row);
+            let start = (row.offset as usize).min(data.len());
+            let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
+            self.frame(&row, &data[start..end]);
+        }
+        self.run.rows.take()
+    }
+
+    fn frame(&mut self, row: &FrameRow, frame: &[u8]) {
+        let run = &mut self.run;
+        run.packet_number += 1;
+        run.time_ns = row.time_ns.clamp(0, LATEST_TIME_NS);
+        run.counters.packets += 1;
+        run.counters.bytes += u64::from(row.wire_bytes);
+        self.flows.tick(run);
+        match parse_frame(row.link_type, frame) {
+            Ok(segment) => self.flows.packet(run, &segment, row.wire_bytes),
+            Err(dropped) => dropped.count(&mut run.counters),
+        }
+    }
+
+    /// End every flow that is still open.
+    pub fn finish(&mut self) -> Facts {
+        self.flows.finish(&mut self.run);
+        self.run.rows.take()
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.run.counters
+    }
+
+    /// Forget all flows but keep counters and numbering: what is left to do after a panic.
+    pub fn reset(&mut self) {
+        self.flows = FlowTable::new(&self.run.limits);
+        self.run.out_of_order_bytes = 0;
+    }
+}

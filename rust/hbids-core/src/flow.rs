@@ -1,0 +1,431 @@
+//! One connection: both directions and what is known of it. Kept small, since a span port shows millions.
+//!
+//! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
+//! `session` (hellos and state), `heartbeat` (messages).
+
+use crate::frame::{Address, Segment, ACK, FIN, PROTOCOL_TCP, RST, SYN};
+use crate::heartbeat::Heartbeats;
+use crate::hello::FULL_FRAGMENT;
+use crate::record::Mode;
+use crate::rows::Table;
+use crate::run::Run;
+use crate::session::{Hello, NO_SUITE, NO_VERSION, TLS_START_DIRECT, TLS_START_UNKNOWN};
+use crate::stream::{distance, Holes};
+
+/// A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy.
+const REUSE_IDLE_NS: i64 = 2_000_000_000;
+/// How far from the expected byte a reset may be and still be believed.
+const RST_WINDOW: i32 = 1 << 20;
+/// The extension of a hello that was not captured.
+pub(crate) const NOT_SEEN: i16 = -2;
+const ABSENT: i16 = -1;
+
+/// Why a row of `flows` was written; the numbers are those of `hbids.facts.EndReason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum EndReason {
+    Checkpoint = 1,
+    Fin = 2,
+    Rst = 3,
+    Timeout = 4,
+    Reused = 5,
+    Evicted = 6,
+    CaptureEnd = 7,
+}
+
+/// What is known of a flow, in the order in which flows are evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Closed = 0,
+    Opening = 1,
+    Plain = 2,
+    Tls = 3,
+}
+
+/// Both endpoints, the smaller one (by address, then port) first: it is side 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) addrs: [Address; 2],
+    pub(crate) ports: [u16; 2],
+}
+
+impl Key {
+    /// The key of a segment's flow, and which side sent it.
+    pub(crate) fn of(segment: &Segment<'_>) -> (Self, usize) {
+        let source = (segment.src_addr, segment.src_port);
+        let target = (segment.dst_addr, segment.dst_port);
+        let (low, high, side) = if source <= target { (source, target, 0) } else { (target, source, 1) };
+        (Self { addrs: [low.0, high.0], ports: [low.1, high.1] }, side)
+    }
+}
+
+/// One direction.
+pub(crate) struct Side {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    /// Body bytes of application data and heartbeat records.
+    pub(crate) bulk_record_bytes: [u64; 2],
+    /// When the record at hand began.
+    pub(crate) header_ns: i64,
+    pub(crate) holes: Option<Box<Holes>>,
+    pub(crate) records: [u32; 5],
+    /// Body bytes of change_cipher_spec, alert and handshake records, which no flow has gigabytes of.
+    pub(crate) small_record_bytes: [u32; 3],
+    pub(crate) next_seq: u32,
+    pub(crate) initial_seq: u32,
+    pub(crate) acked: u32,
+    /// In BODY: bytes of the record still to come. In SEARCH: bytes searched so far.
+    pub(crate) progress: u32,
+    pub(crate) record_version: u16,
+    pub(crate) record_type: u8,
+    pub(crate) header: [u8; 6],
+    pub(crate) header_length: u8,
+    pub(crate) mode: Mode,
+    pub(crate) ttl_min: u8,
+    pub(crate) ttl_max: u8,
+    pub(crate) started: bool,
+    pub(crate) syn_seen: bool,
+    pub(crate) ack_seen: bool,
+    pub(crate) fin_seen: bool,
+    pub(crate) from_first_byte: bool,
+    pub(crate) changed_cipher: bool,
+    pub(crate) sealed: bool,
+    /// Bytes of this direction are missing.
+    pub(crate) lost: bool,
+    /// The direction's hello is not yet read and may still come.
+    pub(crate) awaits_hello: bool,
+}
+
+impl Side {
+    fn new() -> Self {
+        Self {
+            packets: 0,
+            bytes: 0,
+            bulk_record_bytes: [0; 2],
+            header_ns: 0,
+            holes: None,
+            records: [0; 5],
+            small_record_bytes: [0; 3],
+            next_seq: 0,
+            initial_seq: 0,
+            acked: 0,
+            progress: 0,
+            record_version: 0,
+            record_type: 0,
+            header: [0; 6],
+            header_length: 0,
+            mode: Mode::Search,
+            ttl_min: u8::MAX,
+            ttl_max: 0,
+            started: false,
+            syn_seen: false,
+            ack_seen: false,
+            fin_seen: false,
+            from_first_byte: false,
+            changed_cipher: false,
+            sealed: false,
+            lost: false,
+            awaits_hello: true,
+        }
+    }
+
+    fn ttl(&self, value: u8) -> i16 {
+        if self.packets == 0 {
+            ABSENT
+        } else {
+            i16::from(value)
+        }
+    }
+}
+
+/// See the module's documentation.
+pub(crate) struct Flow {
+    pub(crate) key: Key,
+    pub(crate) sides: [Side; 2],
+    pub(crate) flow_id: u64,
+    pub(crate) start_ns: i64,
+    pub(crate) end_ns: i64,
+    /// When the table last moved it to the end of its list.
+    pub(crate) touched_ns: i64,
+    /// Until the session row is written.
+    pub(crate) hello: Option<Box<Hello>>,
+    /// From the first heartbeat on.
+    pub(crate) heartbeats: Option<Box<Heartbeats>>,
+    checkpoints: u32,
+    /// Neighbours in the table's list.
+    pub(crate) previous: u32,
+    pub(crate) next: u32,
+    vlan: [u16; 3],
+    pub(crate) fragment_bytes: u16,
+    pub(crate) cipher_suite: u16,
+    pub(crate) tls_version: u16,
+    pub(crate) heartbeat_accepted: i16,
+    pub(crate) encrypt_then_mac: u8,
+    pub(crate) standing: Standing,
+    closed: Option<EndReason>,
+    client_side: Option<u8>,
+    /// Which side sent a ClientHello.
+    pub(crate) hello_client_side: Option<u8>,
+    pub(crate) tls_start: u8,
+    pub(crate) midstream: bool,
+    has_payload: bool,
+    pub(crate) said_hello: bool,
+    pub(crate) server_said_hello: bool,
+    pub(crate) session_written: bool,
+    /// The hello may have passed unseen.
+    pub(crate) hello_may_be_missed: bool,
+    /// Its records have proved to be records.
+    pub(crate) verified: bool,
+}
+
+impl Flow {
+    pub(crate) fn new(run: &Run, flow_id: u64, key: Key, segment: &Segment<'_>) -> Self {
+        let midstream = segment.flags & SYN == 0;
+        Self {
+            key,
+            sides: [Side::new(), Side::new()],
+            flow_id,
+            start_ns: run.time_ns,
+            end_ns: run.time_ns,
+            touched_ns: 0,
+            hello: None,
+            heartbeats: None,
+            checkpoints: 0,
+            previous: u32::MAX,
+            next: u32::MAX,
+            vlan: segment.vlan,
+            fragment_bytes: FULL_FRAGMENT,
+            cipher_suite: NO_SUITE,
+            tls_version: NO_VERSION,
+            heartbeat_accepted: NOT_SEEN,
+            encrypt_then_mac: 0,
+            standing: Standing::Opening,
+            closed: None,
+            client_side: None,
+            hello_client_side: None,
+            tls_start: if midstream { TLS_START_UNKNOWN } else { TLS_START_DIRECT },
+            midstream,
+            has_payload: false,
+            said_hello: false,
+            server_said_hello: false,
+            session_written: false,
+            hello_may_be_missed: midstream,
+            verified: false,
+        }
+    }
+
+    // --- roles ---
+
+    /// A SYN or a hello told.
+    pub(crate) fn client_is_known(&self) -> bool {
+        self.client_side.is_some()
+    }
+
+    /// The first evidence counts.
+    pub(crate) fn set_client(&mut self, side: usize) {
+        self.client_side.get_or_insert(u8::from(side == 1));
+    }
+
+    /// The client's side: known, or guessed from the higher port.
+    pub(crate) fn client(&self) -> usize {
+        match self.client_side {
+            Some(side) => usize::from(side),
+            None => usize::from(self.key.ports[0] <= self.key.ports[1]),
+        }
+    }
+
+    // --- packets ---
+
+    /// Whether this SYN begins a new connection between the same endpoints.
+    pub(crate) fn is_replaced_by(&self, run: &mut Run, side: usize, segment: &Segment<'_>) -> bool {
+        let own = &self.sides[side];
+        if own.syn_seen && own.initial_seq == segment.seq {
+            return false;
+        }
+        if self.closed.is_some()
+            || !self.has_payload
+            || run.time_ns.saturating_sub(self.end_ns) >= REUSE_IDLE_NS
+        {
+            return true;
+        }
+        run.counters.syn_ignored += 1;
+        false
+    }
+
+    /// Count a packet and read what it carries.
+    pub(crate) fn packet(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>, wire_bytes: u32) {
+        let other = 1 - side;
+        let own = &mut self.sides[side];
+        own.packets += 1;
+        own.bytes += u64::from(wire_bytes);
+        own.ttl_min = own.ttl_min.min(segment.ttl);
+        own.ttl_max = own.ttl_max.max(segment.ttl);
+        self.end_ns = self.end_ns.max(run.time_ns);
+
+        let mut seq = segment.seq;
+        if segment.flags & SYN != 0 {
+            seq = seq.wrapping_add(1);
+            self.synchronise(side, segment);
+        }
+        if segment.flags & ACK != 0 {
+            if !self.sides[other].started && !self.midstream {
+                self.start_stream(other, segment.ack);
+            }
+            self.sides[other].acknowledge(segment.ack);
+        }
+        if segment.length > 0 {
+            self.payload(run, side, seq, segment);
+        }
+        if segment.flags & FIN != 0 {
+            self.sides[side].fin_seen = true;
+            if self.sides[other].fin_seen && self.closed.is_none() {
+                self.closed = Some(EndReason::Fin);
+            }
+        }
+        if segment.flags & RST != 0 {
+            let own = &self.sides[side];
+            if !own.started || distance(segment.seq, own.next_seq).unsigned_abs() <= RST_WINDOW.unsigned_abs() {
+                self.closed = Some(EndReason::Rst);
+            }
+        }
+        self.check_hole(run, side);
+        self.check_hole(run, other);
+        self.checkpoint(run);
+    }
+
+    fn checkpoint(&mut self, run: &mut Run) {
+        let lived_ns = run.time_ns.saturating_sub(self.start_ns);
+        if lived_ns < run.limits.checkpoint_ns {
+            return;
+        }
+        let due = u32::try_from(lived_ns / run.limits.checkpoint_ns.max(1)).unwrap_or(u32::MAX);
+        if due > self.checkpoints {
+            self.checkpoints = due;
+            self.write(run, EndReason::Checkpoint);
+        }
+    }
+
+    fn synchronise(&mut self, side: usize, segment: &Segment<'_>) {
+        self.set_client(if segment.flags & ACK != 0 { 1 - side } else { side });
+        if !self.sides[side].started {
+            self.start_stream(side, segment.seq.wrapping_add(1));
+            self.sides[side].syn_seen = true;
+            self.sides[side].initial_seq = segment.seq;
+        }
+    }
+
+    /// The stream of this side is seen from its first byte.
+    fn start_stream(&mut self, side: usize, seq: u32) {
+        let side = &mut self.sides[side];
+        side.started = true;
+        side.next_seq = seq;
+        side.mode = Mode::Start;
+        side.from_first_byte = true;
+    }
+
+    fn payload(&mut self, run: &mut Run, side: usize, seq: u32, segment: &Segment<'_>) {
+        self.has_payload = true;
+        let own = &mut self.sides[side];
+        if !own.started {
+            own.started = true;
+            own.next_seq = seq;
+        }
+        if self.segment(run, side, seq, segment.payload, segment.length) && self.closed.is_some() {
+            // Whatever closed it was not believed by its endpoints.
+            self.closed = None;
+            self.sides[0].fin_seen = false;
+            self.sides[1].fin_seen = false;
+        }
+    }
+
+    // --- the end ---
+
+    /// Which list it belongs in.
+    pub(crate) fn current_standing(&self) -> Standing {
+        if self.closed.is_some() {
+            Standing::Closed
+        } else if self.is_tls() {
+            Standing::Tls
+        } else if self.has_payload {
+            Standing::Plain
+        } else {
+            Standing::Opening
+        }
+    }
+
+    /// Read what waits, and write the rows.
+    pub(crate) fn end(&mut self, run: &mut Run, reason: EndReason) {
+        self.end_stream(run, 0);
+        self.end_stream(run, 1);
+        self.end_session(run);
+        self.write(run, self.closed.unwrap_or(reason));
+    }
+
+    // --- rows ---
+
+    /// Columns that name the flow, but for `flow_id`.
+    pub(crate) fn put_endpoints(&self, table: &mut Table) {
+        let client = self.client();
+        table.raw(&self.key.addrs[client]);
+        table.raw(&self.key.addrs[1 - client]);
+        table.u16(self.key.ports[client]);
+        table.u16(self.key.ports[1 - client]);
+        for layer in self.vlan {
+            table.u16(layer);
+        }
+    }
+
+    /// Columns that say how far it has come.
+    pub(crate) fn put_so_far(&self, packet_number: u64, table: &mut Table) {
+        table.u64(packet_number);
+        table.i64(self.start_ns);
+        self.put_totals(table);
+    }
+
+    fn put_totals(&self, table: &mut Table) {
+        let client = self.client();
+        table.u64(self.sides[client].packets);
+        table.u64(self.sides[1 - client].packets);
+        table.u64(self.sides[client].bytes);
+        table.u64(self.sides[1 - client].bytes);
+    }
+
+    fn write(&self, run: &mut Run, reason: EndReason) {
+        let client = self.client();
+        let ways = [client, 1 - client];
+        let table = &mut run.rows.flows;
+        table.u64(self.flow_id);
+        table.i64(self.start_ns);
+        table.i64(self.end_ns);
+        self.put_endpoints(table);
+        table.u8(PROTOCOL_TCP);
+        table.flag(self.is_tls());
+        table.flag(self.midstream);
+        table.u8(reason as u8);
+        for side in ways.map(|side| &self.sides[side]) {
+            table.i16(side.ttl(side.ttl_min));
+            table.i16(side.ttl(side.ttl_max));
+        }
+        self.put_totals(table);
+        for side in ways.map(|side| &self.sides[side]) {
+            for count in side.records {
+                table.u32(count);
+            }
+            for bytes in side.small_record_bytes {
+                table.u64(u64::from(bytes));
+            }
+            for bytes in side.bulk_record_bytes {
+                table.u64(bytes);
+            }
+        }
+        for side in ways {
+            table.u32(self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.counts[side]));
+        }
+        for side in ways {
+            table.u32(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gaps));
+        }
+        for side in ways {
+            table.u64(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gap_bytes));
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What is known of the TLS session on one flow: see `hbids/decode/reference/session.py` for the rules.
+
+use crate::flow::{Flow, NOT_SEEN};
+use crate::frame::NO_VLAN;
+use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
+use crate::record::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO};
+use crate::run::Run;
+
+/// A protocol version that was not seen.
+pub(crate) const NO_VERSION: u16 = 0;
+/// A cipher suite that was not seen.
+pub(crate) const NO_SUITE: u16 = NO_VLAN;
+pub(crate) const TLS_START_UNKNOWN: u8 = 0;
+pub(crate) const TLS_START_DIRECT: u8 = 1;
+const TLS_START_UPGRADED: u8 = 2;
+pub(crate) const TRANSPORT_TLS: u8 = 1;
+const TLS_1_3: u16 = 0x0304;
+const ANSWER_UNKNOWN: u8 = 0;
+const ANSWER_NO: u8 = 1;
+const ANSWER_YES: u8 = 2;
+/// Handshake type and 24-bit length.
+const MESSAGE_HEADER_BYTES: usize = 4;
+const FIRST_TYPE: u8 = CHANGE_CIPHER_SPEC;
+const SMALL_TYPES: usize = 3;
+
+fn yes_no(fact: bool) -> u8 {
+    if fact {
+        ANSWER_YES
+    } else {
+        ANSWER_NO
+    }
+}
+
+/// What a session row says of its ClientHello.
+struct ClientFields {
+    record_version: u16,
+    version: u16,
+    hello_length: i32,
+    heartbeat_offered: i16,
+    random: [u8; 32],
+    server_name: Box<[u8]>,
+    protocols: Box<[u8]>,
+    fingerprints: Option<Fingerprints>,
+    session_id: Option<Box<[u8]>>,
+}
+
+impl Default for ClientFields {
+    fn default() -> Self {
+        Self {
+            record_version: NO_VERSION,
+            version: NO_VERSION,
+            hello_length: i32::from(NOT_SEEN),
+            heartbeat_offered: NOT_SEEN,
+            random: [0; 32],
+            server_name: Box::default(),
+            protocols: Box::default(),
+            fingerprints: None,
+            session_id: None,
+        }
+    }
+}
+
+/// What a session row says of its ServerHello.
+struct ServerFields<'a> {
+    version: u16,
+    random: &'a [u8],
+    protocol: &'a [u8],
+    ja3s: Option<[u8; 32]>,
+    resumed: u8,
+}
+
+/// Hellos in the making; dropped once the session row is written.
+#[derive(Default)]
+pub(crate) struct Hello {
+    /// Bytes of the first handshake messages of each side.
+    handshake: [Vec<u8>; 2],
+    client: ClientFields,
+    time_ns: Option<i64>,
+}
+
+impl Flow {
+    // --- records ---
+
+    pub(crate) fn expects_server_hello(&self, side: usize) -> bool {
+        self.hello_client_side.map(usize::from) == Some(1 - side)
+    }
+
+    /// STARTTLS is for the client to begin.
+    pub(crate) fn may_begin_tls(&self, side: usize) -> bool {
+        self.client() == side || !self.client_is_known()
+    }
+
+    /// TLS began after plain text.
+    pub(crate) fn upgraded(&mut self) {
+        if !self.said_hello {
+            self.tls_start = TLS_START_UPGRADED;
+        }
+    }
+
+    pub(crate) fn record_began(&mut self, run: &mut Run, side: usize, kind: u8, version: u16, length: u16) {
+        let own = &mut self.sides[side];
+        own.record_type = kind;
+        own.record_version = version;
+        if kind == SSLV2_HELLO {
+            self.say_hello(run, side);
+            let client = ClientFields {
+                record_version: version,
+                version,
+                hello_length: i32::from(length),
+                heartbeat_offered: ABSENT,
+                ..ClientFields::default()
+            };
+            self.client_said_hello(side, client);
+            return;
+        }
+        let count = &mut own.records[usize::from(kind - FIRST_TYPE)];
+        *count = count.saturating_add(1);
+        if kind == HEARTBEAT {
+            self.heartbeat_began(run, side, version, length);
+        } else if kind == APPLICATION_DATA && self.hello_may_be_missed {
+            own.sealed = true;
+        }
+    }
+
+    pub(crate) fn record_body(&mut self, run: &mut Run, side: usize, data: &[u8]) {
+        let own = &mut self.sides[side];
+        let kind = own.record_type;
+        if kind == SSLV2_HELLO {
+            return;
+        }
+        let index = usize::from(kind - FIRST_TYPE);
+        if let Some(bytes) = own.small_record_bytes.get_mut(index) {
+            *bytes = bytes.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        } else {
+            own.bulk_record_bytes[index - SMALL_TYPES] += data.len() as u64;
+        }
+        if kind == HEARTBEAT {
+            self.heartbeat_body(run, side, data);
+        } else if kind == HANDSHAKE && own.awaits_hello && !own.sealed {
+            self.collect_handshake(run, side, data);
+        }
+    }
+
+    pub(crate) fn record_gap(&mut self, run: &mut Run, side: usize, length: u32) {
+        let own = &mut self.sides[side];
+        own.lost = true;
+        match own.record_type {
+            HEARTBEAT => self.heartbeat_gap(run, side, length),
+            HANDSHAKE => self.give_up_hello(run, side),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn record_ended(&mut self, run: &mut Run, side: usize) {
+        match self.sides[side].record_type {
+            HEARTBEAT => self.heartbeat_ended(run, side),
+            CHANGE_CIPHER_SPEC if self.tls_version != TLS_1_3 => {
+                self.sides[side].changed_cipher = true;
+                self.sides[side].sealed = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The records are records.
+    pub(crate) fn boundary_verified(&mut self, run: &mut Run) {
+        if !self.verified {
+            self.verified = true;
+            self.release_held(run);
+        }
+    }
+
+    /// Records may be missing, and the hello among them unless something else came first.
+    pub(crate) fn lost_place(&mut self, run: &mut Run, side: usize) {
+        self.sides[side].lost = true;
+        self.give_up_hello(run, side);
+        let records = &self.sides[side].records;
+        let handshakes = usize::from(HANDSHAKE - FIRST_TYPE);
+        let began_otherwise =
+            records.iter().enumerate().any(|(index, count)| index != handshakes && *count > 0);
+        if !self.said_hello && !began_otherwise {
+            self.hello_may_be_missed = true;
+            self.verified = false;
+        }
+        self.heartbeats_lost_place(side);
+    }
+
+    /// Whether the flow is believed to be TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.said_hello
+            || (self.hello_may_be_missed
+                && self.verified
+                && self.sides.iter().any(|side| side.records.iter().any(|count| *count > 0)))
+    }
+
+    // --- hellos ---
+
+    fn collect_handshake(&mut self, run: &mut Run, side: usize, data: &[u8]) {
+        let mut buffer = self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]));
+        // The usual hello lies whole in one segment and is read where it lies.
+        if buffer.is_empty() {
+            let left = self.take_messages(run, side, data);
+            if left.is_empty() {
+                return;
+            }
+            buffer.extend_from_slice(left);
+        } else {
+            buffer.extend_from_slice(data);
+            let left = self.take_messages(run, side, &buffer).len();
+            buffer.drain(..buffer.len() - left);
+        }
+        if self.sides[side].awaits_hello && !buffer.is_empty() {
+            self.hello.get_or_insert_default().handshake[side] = buffer;
+        } else if self.session_written {
+            // Only the other side's hello can still be in the making.
+            self.hello = self.hello.take().filter(|hello| hello.handshake.iter().any(|bytes| !bytes.is_empty()));
+        }
+    }
+
+    /// Read the messages at the front of `data` until the hello is found; what must wait for more bytes is returned.
+    fn take_messages<'a>(&mut self, run: &mut Run, side: usize, data: &'a [u8]) -> &'a [u8] {
+        let mut rest = data;
+        while let Some((header, body)) = rest.split_at_checked(MESSAGE_HEADER_BYTES) {
+            let kind = header[0];
+            let length = u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
+            let is_hello = kind == CLIENT_HELLO || kind == SERVER_HELLO;
+            if !is_hello && length == 0 {
+                rest = body; // HelloRequest and the like
+                continue;
+            }
+            if !is_hello {
+                self.sides[side].awaits_hello = false; // the hello was before
+            } else if length as u64 > run.limits.hello_bytes {
+                run.counters.hello_too_long += 1;
+                self.sides[side].awaits_hello = false;
+                self.say_hello(run, side);
+            } else if let Some(body) = body.get(..length) {
+                self.sides[side].awaits_hello = false;
+                self.read_hello(run, side, kind, body);
+            } else {
+                return rest;
+            }
+            return &[];
+        }
+        rest
+    }
+
+    fn give_up_hello(&mut self, run: &mut Run, side: usize) {
+        if let Some(hello) = self.hello.as_mut() {
+            if self.sides[side].awaits_hello && !hello.handshake[side].is_empty() {
+                run.counters.hello_incomplete += 1;
+            }
+            hello.handshake[side] = Vec::new();
+        }
+        self.sides[side].awaits_hello = false;
+    }
+
+    fn read_hello(&mut self, run: &mut Run, side: usize, kind: u8, body: &[u8]) {
+        if kind == CLIENT_HELLO {
+            let Some(hello) = ClientHello::parse(body) else {
+                run.counters.hello_malformed += 1;
+                return;
+            };
+            self.say_hello(run, side);
+            let mut random = [0; 32];
+            random.copy_from_slice(hello.random);
+            let name = hello.server_name();
+            let protocols = hello.protocols_joined();
+            let client = ClientFields {
+                record_version: self.sides[side].record_version,
+                version: hello.version,
+                hello_length: i32::try_from(body.len()).unwrap_or(i32::MAX),
+                heartbeat_offered: hello.heartbeat_mode(),
+                random,
+                server_name: name[..name.len().min(255)].into(),
+                protocols: protocols[..protocols.len().min(64)].into(),
+                fingerprints: Some(run.fingerprints.of(&hello)),
+                session_id: Some(hello.session_id.into()),
+            };
+            self.client_said_hello(side, client);
+        } else {
+            let Some(hello) = ServerHello::parse(body) else {
+                run.counters.hello_malformed += 1;
+                return;
+            };
+            self.say_hello(run, side);
+            self.server_hello(run, side, &hello);
+        }
+    }
+
+    fn say_hello(&mut self, run: &mut Run, side: usize) {
+        if !self.session_written {
+            let began_ns = self.sides[side].header_ns;
+            self.hello.get_or_insert_default().time_ns.get_or_insert(began_ns);
+        }
+        self.said_hello = true;
+        self.release_held(run);
+    }
+
+    fn client_said_hello(&mut self, side: usize, client: ClientFields) {
+        if self.session_written {
+            return;
+        }
+        self.set_client(side);
+        self.hello_client_side = Some(u8::from(side == 1));
+        self.hello.get_or_insert_default().client = client;
+    }
+
+    fn server_hello(&mut self, run: &mut Run, side: usize, hello: &ServerHello<'_>) {
+        if self.server_said_hello {
+            return;
+        }
+        self.server_said_hello = true;
+        self.set_client(1 - side);
+        self.fragment_bytes = hello.fragment_bytes();
+        self.cipher_suite = hello.cipher;
+        self.tls_version = hello.negotiated_version();
+        self.encrypt_then_mac = yes_no(hello.encrypt_then_mac());
+        self.heartbeat_accepted = hello.heartbeat_mode();
+        let server = ServerFields {
+            version: hello.version,
+            random: hello.random,
+            protocol: hello.protocol(),
+            ja3s: Some(hello.ja3s()),
+            resumed: self.resumed(hello),
+        };
+        self.write_session(run, &server);
+    }
+
+    fn resumed(&self, hello: &ServerHello<'_>) -> u8 {
+        let Some(session_id) = self.hello.as_ref().and_then(|known| known.client.session_id.as_ref()) else {
+            return ANSWER_UNKNOWN;
+        };
+        if self.tls_version == TLS_1_3 {
+            return yes_no(hello.pre_shared_key());
+        }
+        yes_no(!hello.session_id.is_empty() && *hello.session_id == **session_id)
+    }
+
+    fn write_session(&mut self, run: &mut Run, server: &ServerFields<'_>) {
+        self.session_written = true;
+        let known = self.hello.take().unwrap_or_default();
+        let client = &known.client;
+        let table = &mut run.rows.sessions;
+        table.i64(known.time_ns.unwrap_or(0));
+        table.u64(self.flow_id);
+        self.put_endpoints(table);
+        table.u8(TRANSPORT_TLS);
+        table.u8(self.tls_start);
+        table.u8(server.resumed);
+        table.u8(self.encrypt_then_mac);
+        table.flag(self.midstream);
+        table.u16(client.record_version);
+        table.u16(client.version);
+        table.u16(server.version);
+        table.u16(self.tls_version);
+        table.u16(self.cipher_suite);
+        table.i32(client.hello_length);
+        table.i16(client.heartbeat_offered);
+        table.i16(self.heartbeat_accepted);
+        table.raw(&client.random);
+        table.text(server.random, 32);
+        table.text(&client.server_name, 255);
+        table.text(&client.protocols, 64);
+        table.text(server.protocol, 32);
+        table.text(client.fingerprints.as_ref().map_or(&[][..], |prints| &prints.ja3), 32);
+        table.text(server.ja3s.as_ref().map_or(&[][..], |print| print), 32);
+        table.text(client.fingerprints.as_ref().map_or(&[][..], |prints| &prints.ja4), 36);
+        // The other side's hello may still be in the making.
+        if known.handshake.iter().any(|bytes| !bytes.is_empty()) {
+            self.hello = Some(known);
+        }
+    }
+
+    /// The flow is over.
+    pub(crate) fn end_session(&mut self, run: &mut Run) {
+        self.end_heartbeats(run);
+        if self.said_hello && !self.session_written {
+            let server = ServerFields {
+                version: NO_VERSION,
+                random: &[],
+                protocol: &[],
+                ja3s: None,
+                resumed: ANSWER_UNKNOWN,
+            };
+            self.write_session(run, &server);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! All live flows, and the bound on how many there are: see `hbids/decode/reference/flow.py` for the rules.
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::flow::{EndReason, Flow, Key, Standing};
+use crate::frame::{Segment, ACK, SYN};
+use crate::run::{Limits, Run};
+
+const SWEEP_NS: i64 = 1_000_000_000;
+const NOBODY: u32 = u32::MAX;
+const STANDINGS: usize = 4;
+/// Flows are allocated this many at a time and never move: growing copies nothing.
+const BLOCK_FLOWS: usize = 256;
+
+/// Places for flows, addressed by number; places of ended flows are used again.
+#[derive(Default)]
+struct Slab {
+    blocks: Vec<Vec<Option<Flow>>>,
+    free: Vec<u32>,
+    used: u32,
+}
+
+impl Slab {
+    fn get(&self, at: u32) -> Option<&Flow> {
+        self.blocks.get(at as usize / BLOCK_FLOWS)?.get(at as usize % BLOCK_FLOWS)?.as_ref()
+    }
+
+    fn get_mut(&mut self, at: u32) -> Option<&mut Flow> {
+        self.blocks.get_mut(at as usize / BLOCK_FLOWS)?.get_mut(at as usize % BLOCK_FLOWS)?.as_mut()
+    }
+
+    fn put(&mut self, flow: Flow) -> u32 {
+        if let Some(at) = self.free.pop() {
+            self.blocks[at as usize / BLOCK_FLOWS][at as usize % BLOCK_FLOWS] = Some(flow);
+            return at;
+        }
+        let at = self.used;
+        self.used += 1;
+        if at as usize % BLOCK_FLOWS == 0 {
+            self.blocks.push(Vec::with_capacity(BLOCK_FLOWS));
+        }
+        self.blocks[at as usize / BLOCK_FLOWS].push(Some(flow));
+        at
+    }
+
+    fn take(&mut self, at: u32) -> Option<Flow> {
+        let flow = self.blocks.get_mut(at as usize / BLOCK_FLOWS)?.get_mut(at as usize % BLOCK_FLOWS)?.take();
+        if flow.is_some() {
+            self.free.push(at);
+        }
+        flow
+    }
+}
+
+/// Oldest and newest flow of a list; the flows link to their neighbours.
+#[derive(Clone, Copy)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+/// See the module's documentation.
+pub(crate) struct FlowTable {
+    slab: Slab,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    lists: [List; STANDINGS],
+    timeouts_ns: [i64; STANDINGS],
+    clock_ns: Option<i64>,
+    next_sweep_ns: i64,
+}
+
+impl FlowTable {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            slab: Slab::default(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            lists: [List { head: NOBODY, tail: NOBODY }; STANDINGS],
+            timeouts_ns: [
+                limits.closed_timeout_ns,
+                limits.opening_timeout_ns,
+                limits.plain_timeout_ns,
+                limits.tls_timeout_ns,
+            ],
+            clock_ns: None,
+            next_sweep_ns: 0,
+        }
+    }
+
+    /// Let packet time go on; it never goes back. Ends flows that have been idle for too long.
+    pub(crate) fn tick(&mut self, run: &mut Run) {
+        let Some(clock_ns) = self.clock_ns.map(|clock| clock.max(run.time_ns)) else {
+            self.clock_ns = Some(run.time_ns);
+            self.next_sweep_ns = run.time_ns + SWEEP_NS;
+            return;
+        };
+        self.clock_ns = Some(clock_ns);
+        if clock_ns < self.next_sweep_ns {
+            return;
+        }
+        self.next_sweep_ns = clock_ns + SWEEP_NS;
+        for standing in 0..STANDINGS {
+            while let Some(oldest) = self.slab.get(self.lists[standing].head) {
+                if oldest.touched_ns.saturating_add(self.timeouts_ns[standing]) > clock_ns {
+                    break;
+                }
+                self.end(run, self.lists[standing].head, EndReason::Timeout);
+            }
+        }
+    }
+
+    /// Give a packet to its flow.
+    pub(crate) fn packet(&mut self, run: &mut Run, segment: &Segment<'_>, wire_bytes: u32) {
+        let (key, side) = Key::of(segment);
+        let mut found = self.find(&key);
+        if let Some(at) = found {
+            let begins = segment.flags & (SYN | ACK) == SYN;
+            if begins && self.slab.get(at).is_some_and(|flow| flow.is_replaced_by(run, side, segment)) {
+                self.end(run, at, EndReason::Reused);
+                found = None;
+            }
+        }
+        let at = found.unwrap_or_else(|| self.open(run, key, segment));
+        if let Some(flow) = self.slab.get_mut(at) {
+            flow.packet(run, side, segment, wire_bytes);
+        }
+        self.touch(at);
+    }
+
+    /// End all flows, in the order they began.
+    pub(crate) fn finish(&mut self, run: &mut Run) {
+        let mut live: Vec<(u64, u32)> =
+            (0..self.slab.used).filter_map(|at| self.slab.get(at).map(|flow| (flow.flow_id, at))).collect();
+        live.sort_unstable();
+        for (_, at) in live {
+            self.end(run, at, EndReason::CaptureEnd);
+        }
+        self.clock_ns = None;
+    }
+
+    fn find(&self, key: &Key) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |at| self.slab.get(*at).is_some_and(|flow| flow.key == *key)).copied()
+    }
+
+    fn open(&mut self, run: &mut Run, key: Key, segment: &Segment<'_>) -> u32 {
+        if self.index.len() as u64 >= run.limits.flows.max(1) {
+            if let Some(oldest) = self.lists.iter().map(|list| list.head).find(|head| *head != NOBODY) {
+                run.counters.flows_evicted += 1;
+                self.end(run, oldest, EndReason::Evicted);
+            }
+        }
+        run.counters.flows += 1;
+        let mut flow = Flow::new(run, run.counters.flows, key, segment);
+        flow.touched_ns = self.clock_ns.unwrap_or(0);
+        let standing = flow.standing;
+        let at = self.slab.put(flow);
+        let Self { slab, index, hasher, .. } = self;
+        index.insert_unique(hasher.hash_one(key), at, |at| {
+            slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key))
+        });
+        self.link(at, standing);
+        at
+    }
+
+    /// Move a flow to the end of its list; order within a second does not matter and is not kept.
+    fn touch(&mut self, at: u32) {
+        let clock_ns = self.clock_ns.unwrap_or(0);
+        let Some(flow) = self.slab.get_mut(at) else {
+            return;
+        };
+        let standing = flow.current_standing();
+        if standing == flow.standing && clock_ns - flow.touched_ns < SWEEP_NS {
+            return;
+        }
+        flow.touched_ns = clock_ns;
+        self.unlink(at);
+        self.link(at, standing);
+    }
+
+    fn link(&mut self, at: u32, standing: Standing) {
+        let list = &mut self.lists[standing as usize];
+        let last = std::mem::replace(&mut list.tail, at);
+        if list.head == NOBODY {
+            list.head = at;
+        }
+        if let Some(flow) = self.slab.get_mut(at) {
+            flow.standing = standing;
+            flow.previous = last;
+            flow.next = NOBODY;
+        }
+        if let Some(flow) = self.slab.get_mut(last) {
+            flow.next = at;
+        }
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Some((previous, next, standing)) =
+            self.slab.get(at).map(|flow| (flow.previous, flow.next, flow.standing))
+        else {
+            return;
+        };
+        let list = &mut self.lists[standing as usize];
+        match self.slab.get_mut(previous) {
+            Some(flow) => flow.next = next,
+            None => list.head = next,
+        }
+        match self.slab.get_mut(next) {
+            Some(flow) => flow.previous = previous,
+            None => list.tail = previous,
+        }
+    }
+
+    fn end(&mut self, run: &mut Run, at: u32, reason: EndReason) {
+        self.unlink(at);
+        let Some(mut flow) = self.slab.take(at) else {
+            return;
+        };
+        if let Ok(entry) = self.index.find_entry(self.hasher.hash_one(flow.key), |other| *other == at) {
+            entry.remove();
+        }
+        flow.end(run, reason);
+    }
+}

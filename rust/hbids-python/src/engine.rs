@@ -1,0 +1,119 @@
+//! The decoder's door: chunks in, packed fact rows out.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use hbids_core::{Facts, Limits};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// `hbids.config.Limits`, read attribute by attribute.
+#[derive(FromPyObject)]
+struct LimitsIn {
+    flows: u64,
+    opening_timeout_ns: i64,
+    plain_timeout_ns: i64,
+    tls_timeout_ns: i64,
+    closed_timeout_ns: i64,
+    checkpoint_ns: i64,
+    out_of_order_bytes: u64,
+    out_of_order_bytes_total: u64,
+    hole_acked_wait_ns: i64,
+    hole_wait_ns: i64,
+    hello_bytes: u64,
+    pending_requests: u64,
+    pending_wait_ns: i64,
+    held_heartbeats: u64,
+    search_bytes: u64,
+}
+
+impl From<LimitsIn> for Limits {
+    fn from(given: LimitsIn) -> Self {
+        Self {
+            flows: given.flows,
+            opening_timeout_ns: given.opening_timeout_ns,
+            plain_timeout_ns: given.plain_timeout_ns,
+            tls_timeout_ns: given.tls_timeout_ns,
+            closed_timeout_ns: given.closed_timeout_ns,
+            checkpoint_ns: given.checkpoint_ns,
+            out_of_order_bytes: given.out_of_order_bytes,
+            out_of_order_bytes_total: given.out_of_order_bytes_total,
+            hole_acked_wait_ns: given.hole_acked_wait_ns,
+            hole_wait_ns: given.hole_wait_ns,
+            hello_bytes: given.hello_bytes,
+            pending_requests: given.pending_requests,
+            pending_wait_ns: given.pending_wait_ns,
+            held_heartbeats: given.held_heartbeats,
+            search_bytes: given.search_bytes,
+        }
+    }
+}
+
+type Tables<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// The native engine.
+#[pyclass]
+pub struct Engine {
+    engine: hbids_core::Engine,
+    panics: u64,
+    panic_next: bool,
+}
+
+impl Engine {
+    /// Run a step with the interpreter released. A panic costs the rest of the step and all flow state, and is counted;
+    /// rows already written are kept and come with the next step.
+    fn step<'py>(&mut self, py: Python<'py>, work: impl FnOnce(&mut hbids_core::Engine) -> Facts + Send) -> Tables<'py> {
+        let panics = std::mem::take(&mut self.panic_next);
+        let engine = &mut self.engine;
+        let outcome = py.detach(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                let facts = work(engine);
+                assert!(!panics, "asked for by panic_in_next_chunk");
+                facts
+            }))
+        });
+        let facts = outcome.unwrap_or_else(|_| {
+            self.panics += 1;
+            self.engine.reset();
+            Facts::default()
+        });
+        (
+            PyBytes::new(py, &facts.heartbeats),
+            PyBytes::new(py, &facts.sessions),
+            PyBytes::new(py, &facts.flows),
+        )
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(limits: LimitsIn) -> Self {
+        Self { engine: hbids_core::Engine::new(limits.into()), panics: 0, panic_next: false }
+    }
+
+    /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables.
+    fn feed<'py>(&mut self, py: Python<'py>, data: &[u8], frames: &[u8]) -> PyResult<Tables<'py>> {
+        if !frames.len().is_multiple_of(hbids_core::FRAME_ROW_BYTES) {
+            return Err(PyValueError::new_err("frames: not a whole number of FRAME_DTYPE rows"));
+        }
+        Ok(self.step(py, |engine| engine.feed(data, frames)))
+    }
+
+    /// End every flow that is still open.
+    fn finish<'py>(&mut self, py: Python<'py>) -> Tables<'py> {
+        self.step(py, hbids_core::Engine::finish)
+    }
+
+    /// Names and totals.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let mut list = self.engine.counters().list();
+        list.push(("chunk_panics", self.panics));
+        list
+    }
+
+    /// For tests of the recovery: the next chunk ends in a panic.
+    fn panic_in_next_chunk(&mut self) {
+        self.panic_next = true;
+    }
+}
