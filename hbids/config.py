@@ -36,7 +36,7 @@ class Limits:
     """Idle time of a flow with payload but no TLS seen; its return would be noticed again at no loss."""
 
     tls_timeout_ns: int = 7_200 * _SECOND_NS
-    """Idle time of a TLS flow: as long as TCP keep-alive waits by default, since heartbeats exist to keep idle links."""
+    """Idle time of a TLS flow: as long as TCP keep-alive waits by default; heartbeats exist to keep idle links."""
 
     closed_timeout_ns: int = 15 * _SECOND_NS
     """A closed flow stays this long so that stray retransmissions do not look like a new flow."""
@@ -113,7 +113,7 @@ _Section = TypeVar("_Section", Limits, Thresholds, Output)
 def load(path: str | Path) -> Config:
     """Read a configuration file: YAML with the names above; times are given in seconds, ``_s`` in place of ``_ns``.
 
-    What the file leaves out keeps its default. Raises :class:`~hbids.yamlsource.UserInputError` with every mistake.
+    What the file leaves out keeps its default. Raises :class:`~hbids.errors.UserInputError` with every mistake.
     """
     from hbids.yamlsource import Document, raise_problems
 

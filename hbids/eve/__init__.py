@@ -1,0 +1,1 @@
+"""EVE, Suricata's JSON event format: how findings leave hbids."""
