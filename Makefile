@@ -39,6 +39,7 @@ lint: $(VENV)/.installed-dev
 ifneq ($(shell command -v cargo),)
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	cargo clippy --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
+	$(BIN)/stubtest hbids._native
 else
 	@echo 'Rust not checked: no cargo here.'; test -z "$$CI"
 endif

@@ -1,0 +1,23 @@
+# The native engine as Python sees it; the code is rust/hbids-python/src, and `make lint` compares the two.
+
+from typing import TypeAlias, final
+
+from hbids.config import Limits
+
+__all__ = ["Engine", "Splitter"]
+
+_Tables: TypeAlias = tuple[bytes, bytes, bytes]  # packed rows: heartbeats, sessions, flows
+_Fault: TypeAlias = tuple[int, int, int, int, int]  # kind, offset, seen, expected, times
+
+@final
+class Engine:
+    def __new__(cls, limits: Limits) -> Engine: ...
+    def feed(self, data: bytes, frames: bytes) -> _Tables: ...
+    def finish(self) -> _Tables: ...
+    def counters(self) -> list[tuple[str, int]]: ...
+    def panic_in_next_chunk(self) -> None: ...
+
+@final
+class Splitter:
+    def __new__(cls) -> Splitter: ...
+    def push(self, chunk: bytes, *, last: bool) -> tuple[bytes, int, list[_Fault]]: ...

@@ -1,0 +1,36 @@
+"""`import hbids` is light, and shows exactly what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import hbids
+from tests.conftest import REPOSITORY
+
+HEAVY = ("dpkt", "orjson", "pyarrow", "pyshark", "rich", "scapy", "yaml", "zstandard")
+
+
+@pytest.fixture(scope="module")
+def modules_after_import() -> set[str]:
+    """The modules a fresh interpreter holds after ``import hbids``."""
+    program = "import hbids, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_import_leaves_heavy_libraries_alone(module: str, modules_after_import: set[str]) -> None:
+    assert module not in modules_after_import
+
+
+def test_what_is_visible_is_what_is_promised() -> None:
+    promised = set(hbids.__all__)
+    program = "import hbids; print(*vars(hbids))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    visible = {name for name in done.stdout.split() if not name.startswith("_")} - {"annotations"}
+    assert visible <= promised
+    assert all(hasattr(hbids, name) for name in promised)
+    assert set(dir(hbids)) >= promised
