@@ -1,0 +1,150 @@
+"""``hbids inspect``: the flagged flows of a capture, as hbids and as tshark see them."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from hbids.cli.options import add_analysis_options, config_of
+from hbids.errors import UserInputError
+from hbids.signatures import shipped
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Collection
+
+    from hbids.pipeline import Result
+    from rich.console import Console
+
+    from hbids.cli.carve import FlowKey
+    from hbids.cli.tshark import Heartbeats
+    from hbids.facts import Finding
+
+__all__ = ["add_to"]
+
+_FINDINGS_SHOWN = 12
+_LENGTHS_SHOWN = 6
+_HEARTBEAT_COLUMN = 4
+"""Place of content type 24 in the per-type columns of the flow table."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "inspect",
+        help="dissect the flagged flows",
+        description="Show every flow with a finding graver than exposure, with tshark as the second opinion.",
+    )
+    parser.add_argument("input", metavar="FILE|DIR", help="a capture file, or a directory of them")
+    parser.add_argument("--flows", type=int, default=10, metavar="N", help="show at most so many flows, gravest first")
+    add_analysis_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, pick the flagged flows, print both views of each."""
+    from hbids.pipeline import replay
+    from rich.console import Console
+
+    from hbids.cli.tshark import TsharkMissing
+    from hbids.decode.engine import EngineUnavailable
+
+    if args.input == "-":
+        raise UserInputError(["inspect reads its input twice: save it to a file first"])
+    try:
+        result = replay(args.input, config=config_of(args), engine=args.engine)
+    except EngineUnavailable as error:
+        raise UserInputError([str(error)]) from error
+    for problem in result.problems:
+        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
+
+    flagged = _flagged(result.findings)
+    shown = list(flagged)[: args.flows]
+    second_opinion: dict[FlowKey, Heartbeats] | None = None
+    if shown:
+        try:
+            second_opinion = _ask_tshark(args.input, result, shown)
+        except TsharkMissing as error:
+            print(f"hbids: warning: {error}", file=sys.stderr)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for key in shown:
+        _print_flow(console, key, flagged[key], result, second_opinion)
+    console.print(
+        f"Flagged flows: {len(flagged)}, shown: {len(shown)}. Payload is never shown: it is other people's data."
+    )
+    return 1 if any(problem.severity == "error" for problem in result.problems) else 0
+
+
+def _flagged(findings: Collection[Finding]) -> dict[FlowKey, list[Finding]]:
+    """The findings of each flow that has one graver than exposure; the gravest flow first, else in order of time."""
+    from hbids.cli.carve import FlowKey
+    from hbids.facts import Verdict
+
+    flows: dict[FlowKey, list[Finding]] = {}
+    for finding in findings:
+        flows.setdefault(FlowKey.of(finding.flow), []).append(finding)
+    gravity = {key: max(finding.verdict for finding in found) for key, found in flows.items()}
+    ranked = sorted((key for key in flows if gravity[key] > Verdict.EXPOSED), key=lambda key: -gravity[key])
+    return {key: flows[key] for key in ranked}
+
+
+def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey]) -> dict[FlowKey, Heartbeats]:
+    from hbids.capture import open_capture
+    from hbids.cli.carve import carve
+    from hbids.cli.tshark import heartbeats_by_sender
+    from hbids.decode.engine import native_available
+    from hbids.facts import TlsStart
+
+    # tshark follows STARTTLS by itself, and only when it is not told that the port is TLS from the start
+    upgraded = result.sessions["start"] == TlsStart.UPGRADED
+    tls_ports = {key.server_port for key in keys} - set(result.sessions["server_port"][upgraded].tolist())
+    with tempfile.NamedTemporaryFile(prefix="hbids-", suffix=".pcap") as carved:  # made with mode 0600
+        capture = open_capture(path, native=native_available())
+        left_out = carve(capture.batches(), keys, carved)
+        if left_out:
+            print("hbids: warning: flows on several link types: tshark is shown one of them", file=sys.stderr)
+        return heartbeats_by_sender(carved.name, tls_ports)
+
+
+def _print_flow(
+    console: Console,
+    key: FlowKey,
+    findings: list[Finding],
+    result: Result,
+    second_opinion: dict[FlowKey, Heartbeats] | None,
+) -> None:
+    verdict = max(finding.verdict for finding in findings)
+    console.print(f"{key}  {verdict.word}", style="bold")
+    for finding in findings[:_FINDINGS_SHOWN]:
+        title = shipped()[finding.sid].text(finding.context)
+        console.print(f"  packet {finding.flow.packet_number:<7} {finding.sid}  {title}")
+    if len(findings) > _FINDINGS_SHOWN:
+        console.print(f"  ... and {len(findings) - _FINDINGS_SHOWN} findings more")
+    console.print("  heartbeat records" + (" (tshark counts whole ones only)" if second_opinion is not None else ""))
+    for way, sender in (("to_server", key), ("to_client", key.reversed())):
+        console.print(f"    {way}  hbids   {_our_view(result, key, way)}")
+        if second_opinion is not None:
+            console.print(f"    {way}  tshark  {_their_view(second_opinion.get(sender))}")
+    console.print()
+
+
+def _our_view(result: Result, key: FlowKey, way: str) -> str:
+    from hbids.cli.carve import sixteen_bytes
+
+    rows = result.flows
+    ours = (rows["client_port"] == key.client_port) & (rows["server_port"] == key.server_port)
+    for column, ip in (("client_addr", key.client_ip), ("server_addr", key.server_ip)):
+        ours &= (rows[column] == list(sixteen_bytes(ip))).all(axis=1)
+    records = rows[f"records_{way}"][ours, _HEARTBEAT_COLUMN].sum()
+    record_bytes = rows[f"record_bytes_{way}"][ours, _HEARTBEAT_COLUMN].sum()
+    return f"{records}, {record_bytes:,} bytes"
+
+
+def _their_view(seen: Heartbeats | None) -> str:
+    if seen is None:
+        return "0, 0 bytes"
+    lengths = ", ".join(map(str, seen.lengths[:_LENGTHS_SHOWN]))
+    more = ", ..." if len(seen.lengths) > _LENGTHS_SHOWN else ""
+    notes = "".join(f"; {note}" for note in sorted(seen.notes))
+    return f"{len(seen.lengths)}, {sum(seen.lengths):,} bytes (lengths {lengths}{more}){notes}"

@@ -1,0 +1,75 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hbids.config import Config, load
+from hbids.errors import UserInputError
+
+if TYPE_CHECKING:
+    from hbids.facts import Verdict
+
+__all__ = ["add_analysis_options", "add_output_options", "config_of", "verdict"]
+
+
+def add_analysis_options(parser: argparse.ArgumentParser) -> None:
+    """How traffic is read and judged."""
+    group = parser.add_argument_group("analysis")
+    group.add_argument("--config", metavar="FILE", help="limits, thresholds and names from a YAML file")
+    group.add_argument(
+        "--engine",
+        choices=("auto", "native", "reference"),
+        default="auto",
+        help="decoder: native is fast, reference is Python; auto takes native where it is installed",
+    )
+    group.add_argument("--home-net", metavar="CIDR,...", help="networks that are ours: only their endpoints are judged")
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What is written beside the human verdict."""
+    group = parser.add_argument_group("output", "With '-' a file goes to standard output and the human text to stderr.")
+    group.add_argument("--eve", metavar="PATH", help="alerts as EVE JSON lines")
+    group.add_argument("--summary", metavar="PATH", help="the verdict as one JSON object")
+    group.add_argument("--facts", metavar="DIR", help="the fact tables as Parquet files (needs hbids[parquet])")
+    group.add_argument(
+        "--fail-on",
+        metavar="VERDICT",
+        type=verdict,
+        help="exit with status 3 when an endpoint's verdict is this or worse: "
+        "exposed, probed, attempted, leaked, harvested",
+    )
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The configuration the options ask for. Raises UserInputError."""
+    config = load(args.config) if args.config else Config()
+    if args.home_net is None:
+        return config
+    return replace(config, home_networks=_networks(args.home_net))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    from ipaddress import ip_network
+
+    networks, problems = [], []
+    for part in text.split(","):
+        try:
+            networks.append(str(ip_network(part.strip(), strict=False)))
+        except ValueError:
+            problems.append(f"--home-net: '{part}' is not a network: write it like 10.0.0.0/8,fd00::/8")
+    if problems:
+        raise UserInputError(problems)
+    return tuple(networks)
+
+
+def verdict(word: str) -> Verdict:
+    """Read a verdict above ``clear`` from its word, for argparse."""
+    from hbids.facts import Verdict
+
+    words = {verdict.word: verdict for verdict in Verdict if verdict != Verdict.CLEAR}
+    if word not in words:
+        raise argparse.ArgumentTypeError(f"'{word}' is no verdict: use one of {', '.join(words)}")
+    return words[word]

@@ -1,0 +1,127 @@
+"""What a run writes: EVE lines, the summary, Parquet tables. An output that fails does not stop the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from hbids.errors import UserInputError
+from hbids.eve.event import alert
+from hbids.eve.writer import EveWriter, open_output
+from hbids.signatures import shipped
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable
+
+    from hbids.config import Output
+    from hbids.facts import Facts, Finding
+
+__all__ = ["Outputs"]
+
+
+class Outputs:
+    """The files one run was asked for.
+
+    All are opened at once, so that a wrong path is told before the work and not after it: raises OSError with the
+    file's name, or UserInputError when the options make no sense together. One that fails later is told in
+    ``failures`` and left alone, the others go on.
+    """
+
+    def __init__(self, args: argparse.Namespace, inputs: Iterable[str], output: Output) -> None:
+        _refuse_clashes(args, inputs)
+        self._output = output
+        self._signatures = shipped() if args.eve else {}
+        self._eve = _Guarded(args.eve, EveWriter(args.eve)) if args.eve else None
+        self._summary = _Guarded(args.summary, open_output(args.summary)) if args.summary else None
+        self._facts = _Guarded(args.facts, _facts_writer(args.facts)) if args.facts else None
+
+    @property
+    def failures(self) -> list[str]:
+        """A line of text for each output that could not be written."""
+        outputs = (self._eve, self._summary, self._facts)
+        return [output.failure for output in outputs if output and output.failure]
+
+    @property
+    def facts_sink(self) -> Callable[[Facts], None] | None:
+        """Where fact tables go; None when nobody wants them."""
+        return self._facts.write if self._facts else None
+
+    def write_finding(self, finding: Finding) -> None:
+        """Write an alert where alerts are wanted."""
+        if self._eve:
+            self._eve.write(alert(finding, self._signatures[finding.sid], self._output))
+
+    def close(self, summary: dict[str, Any]) -> None:
+        """Write the summary and complete every file."""
+        if self._summary:
+            self._summary.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        for output in (self._eve, self._summary, self._facts):
+            if output:
+                output.close()
+
+
+class _Writer(Protocol):
+    def write(self, what: Any, /) -> object: ...
+
+    def close(self) -> None: ...
+
+
+class _Guarded:
+    """A writer that is left alone after its first failure."""
+
+    def __init__(self, path: str, writer: _Writer) -> None:
+        self.failure = ""
+        self._path = path
+        self._writer = writer
+
+    def write(self, what: object) -> None:
+        if not self.failure:
+            self._attempt(lambda: self._writer.write(what))
+
+    def close(self) -> None:
+        self._attempt(self._writer.close)
+
+    def _attempt(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except OSError as error:
+            self.failure = self.failure or cannot_write(self._path, error)
+
+
+def cannot_write(path: str, error: OSError) -> str:
+    """What to tell when an output fails."""
+    name = "standard output" if path == "-" else path
+    return f"{name}: cannot be written, {error.strerror or error}: what follows is missing there"
+
+
+def _refuse_clashes(args: argparse.Namespace, inputs: Iterable[str]) -> None:
+    files = {option: path for option, path in (("--eve", args.eve), ("--summary", args.summary)) if path is not None}
+    problems = []
+    if len(files) == 2 and _same(args.eve, args.summary):
+        problems.append(f"--eve and --summary both write to {args.eve}: give one of them another path")
+    problems += [
+        f"{option} {path}: is an input of this run: give another path"
+        for option, path in files.items()
+        for given in inputs
+        if "-" not in (path, given) and _same(path, given)
+    ]
+    if problems:
+        raise UserInputError(problems)
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return path == other or Path(path).samefile(other)
+    except OSError:
+        return False
+
+
+def _facts_writer(directory: str) -> _Writer:
+    try:
+        from hbids.cli.parquet import FactsWriter
+    except ModuleNotFoundError as error:
+        raise UserInputError([f"--facts: {error.name} is not installed: pip install 'hbids[parquet]'"]) from error
+    return FactsWriter(directory)

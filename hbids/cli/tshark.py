@@ -1,0 +1,61 @@
+"""What tshark sees of heartbeats in a capture: a second opinion from a decoder that shares no code with ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from hbids.cli.carve import FlowKey
+
+__all__ = ["Heartbeats", "TsharkMissing", "heartbeats_by_sender"]
+
+_HEARTBEAT = "24"
+
+
+class TsharkMissing(RuntimeError):
+    """There is no tshark to ask."""
+
+
+@dataclass(slots=True)
+class Heartbeats:
+    """The heartbeat records of one sender on one flow."""
+
+    lengths: list[int] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
+    """What tshark's experts remarked."""
+
+
+def heartbeats_by_sender(path: str, tls_ports: set[int]) -> dict[FlowKey, Heartbeats]:
+    """Dissect a capture; each key is seen from the sender of the records, be it client or server.
+
+    ``tls_ports`` are taken for TLS whatever tshark thinks. Raises TsharkMissing.
+    """
+    import pyshark
+    from pyshark.tshark.tshark import TSharkNotFoundException
+
+    seen: dict[FlowKey, Heartbeats] = defaultdict(Heartbeats)
+    try:
+        capture = pyshark.FileCapture(
+            path,
+            display_filter=f"tls.record.content_type == {_HEARTBEAT}",
+            decode_as={f"tcp.port=={port}": "tls" for port in tls_ports},
+            keep_packets=False,
+        )
+        for packet in capture:
+            ip = packet.ipv6 if "IPV6" in packet else packet.ip
+            sender = FlowKey(ip.src, int(packet.tcp.srcport), ip.dst, int(packet.tcp.dstport))
+            for layer in packet.get_multiple_layers("tls"):
+                types, lengths = _all(layer, "record_content_type"), _all(layer, "record_length")
+                seen[sender].lengths += [int(n) for kind, n in zip(types, lengths, strict=False) if kind == _HEARTBEAT]
+                seen[sender].notes.update(_all(layer, "_ws_expert_message"))
+        capture.close()
+    except TSharkNotFoundException as error:
+        raise TsharkMissing("tshark is not installed: install Wireshark's tshark for a second opinion") from error
+    return seen
+
+
+def _all(layer: Any, name: str) -> list[str]:
+    """Every value of a field that may occur several times in a packet."""
+    found = layer.get_field(name)
+    return [] if found is None else [each.show for each in found.all_fields]

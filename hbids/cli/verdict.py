@@ -1,0 +1,203 @@
+"""The verdict for people: what happened in one line, a table to look at, what to do, and what could not be seen.
+
+Everything is made from the summary (docs/verdict.md tells how to read it). No payload is ever shown: leaked memory is
+other people's data.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hbids.cli.advice import advice
+from hbids.facts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["print_verdict"]
+
+_STYLES = {
+    Verdict.CLEAR: "bold green",
+    Verdict.EXPOSED: "cyan",
+    Verdict.PROBED: "yellow",
+    Verdict.ATTEMPTED: "bold yellow",
+    Verdict.LEAKED: "bold red",
+    Verdict.HARVESTED: "bold white on red",
+}
+
+_ENDPOINTS_SHOWN = 20
+_SOURCES_SHOWN = 3
+_DROPS_SHOWN = 6
+
+_HARMLESS = {"heartbeats_without_tls", "not_ip", "not_tcp", "segments_repeated", "syn_ignored"}
+"""Counters of what is none of our business or was there twice."""
+
+_UNSEEN = {
+    "flows_evicted": "flows given up because the table was full (limits.flows)",
+    "frame_truncated": "frames cut short (capture with a larger snap length)",
+    "hello_incomplete": "hellos that never came to their end",
+    "hello_malformed": "hellos that make no sense",
+    "hello_too_long": "hellos beyond the limit (limits.hello_bytes)",
+    "held_heartbeats_dropped": "heartbeats before any hello beyond the limit (limits.held_heartbeats)",
+    "ip_fragment": "IP fragments",
+    "ip_malformed": "broken IP headers",
+    "link_type_unsupported": "frames of a link type hbids does not know",
+    "pending_requests_dropped": "unanswered requests forgotten (limits.pending_requests)",
+    "record_desync": "times a TLS stream was lost and searched for",
+    "record_overlong": "TLS records longer than allowed",
+    "stream_gaps": "holes in TCP streams (packets missing from the capture)",
+    "tcp_malformed": "broken TCP headers",
+}
+"""What the other counters mean to an operator; docs/counters.md has them all."""
+
+_NUMBERS_WIDTH = 57
+"""Of all columns behind the endpoint's name, with their gaps."""
+
+
+def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
+    """Print the verdict of a run; ``summary`` is what ``Result.summary()`` gives."""
+    console = Console(file=stream, highlight=False)
+    endpoints = sorted(summary["endpoints"], key=_gravity)
+    worst = _verdict(endpoints[0]) if endpoints else Verdict.CLEAR
+    headline = _headline(endpoints) if endpoints else _nothing_found(summary)
+    console.print(Text(headline, style=_STYLES[worst] if endpoints or summary["tls_sessions"] else ""))
+    console.print()
+    if endpoints:
+        _print_endpoints(console, endpoints)
+        console.print()
+    steps = advice(summary, endpoints)
+    if steps:
+        console.print(Text("What to do", style="bold"))
+        for number, step in enumerate(steps, 1):
+            console.print(_item(f" {number}.", step))
+        console.print()
+    console.print(_item("Looked at", _looked_at(summary)))
+    unseen = _unseen(summary["drops"])
+    if unseen:
+        console.print(_item("Not seen ", unseen))
+
+
+def _nothing_found(summary: Mapping[str, Any]) -> str:
+    if not summary["packets"]:
+        return "Nothing to judge: no packet was read."
+    if not summary["tls_sessions"] + summary["dtls_sessions"]:
+        return "No sign of Heartbleed, but no TLS session was seen either."
+    return "No sign of Heartbleed: no endpoint was asked for memory, none accepts heartbeats."
+
+
+def _headline(endpoints: Sequence[Mapping[str, Any]]) -> str:
+    worst = endpoints[0]
+    name, sources = _name(worst), _count(len(worst["sources"]), "source")
+    sentence = {
+        Verdict.HARVESTED: f"{name} was HARVESTED: {_leaked(worst)} bytes of its memory went to {sources}",
+        Verdict.LEAKED: f"{name} LEAKED {_leaked(worst)} bytes of its memory to {sources}",
+        Verdict.ATTEMPTED: f"{name} was ASKED for its memory by {sources}; no leak was seen",
+        Verdict.PROBED: f"{name} was PROBED by {sources}; nothing leaked",
+        Verdict.EXPOSED: f"{name} accepts heartbeats; nobody was seen to abuse them",
+    }[_verdict(worst)]
+    others = len(endpoints) - 1
+    return f"{sentence}. {_count(others, 'more endpoint')} below." if others else f"{sentence}."
+
+
+def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -> None:
+    shown, hidden = endpoints[:_ENDPOINTS_SHOWN], len(endpoints) - _ENDPOINTS_SHOWN
+    names = [_name(endpoint) for endpoint in shown]
+    width = min(max(map(len, names)), console.width - _NUMBERS_WIDTH)
+    header = _row(width)
+    header.add_row("Endpoint", "Verdict", "Requests", "Over-reads", "Sealed", "Leaked bytes", style="bold")
+    console.print(header)
+    for name, endpoint in zip(names, shown, strict=True):
+        row, verdict = _row(width), _verdict(endpoint)
+        asked = (f"{endpoint[key]:,}" for key in ("heartbeat_requests", "overread_requests", "sealed_requests"))
+        row.add_row(Text(name), Text(verdict.word, style=_STYLES[verdict]), *asked, _leaked(endpoint))
+        console.print(row)
+        console.print(_item("   ", _circumstances(endpoint)))
+    if hidden > 0:
+        console.print(f"... and {_count(hidden, 'more endpoint')}, none graver: all are in the summary (--summary)")
+    if any(endpoint["leaked_bytes_estimated"] for endpoint in shown):
+        console.print("~ sealed answers cannot be read: their leak is estimated from sizes")
+
+
+def _row(endpoint_width: int) -> Table:
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_column(width=endpoint_width, overflow="fold")
+    row.add_column(width=9)
+    for width in (8, 10, 6, 13):
+        row.add_column(width=width, justify="right")
+    return row
+
+
+def _leaked(endpoint: Mapping[str, Any]) -> str:
+    exact, estimated = endpoint["leaked_bytes"], endpoint["leaked_bytes_estimated"]
+    return f"~{exact + estimated:,}" if estimated else f"{exact:,}"
+
+
+def _circumstances(endpoint: Mapping[str, Any]) -> str:
+    sources, first, last = endpoint["sources"], _moment(endpoint["first_seen"]), _moment(endpoint["last_seen"])
+    hidden = len(sources) - _SOURCES_SHOWN
+    by = ", ".join(sources[:_SOURCES_SHOWN]) + (f" and {hidden:,} more" if hidden > 0 else "")
+    until = last[11:] if first[:10] == last[:10] else last
+    parts = [
+        f"by {by}" if by else "",
+        f"with {', '.join(endpoint['tools'])}" if endpoint["tools"] else "",
+        f"{first} UTC" if first == last else f"{first} to {until} UTC",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _looked_at(summary: Mapping[str, Any]) -> str:
+    heartbeats = summary["heartbeats"]
+    parts = [
+        _count(summary["packets"], "packet"),
+        _count(summary["flows"], "flow"),
+        _count(summary["tls_sessions"], "TLS session"),
+        _count(summary["dtls_sessions"], "DTLS session") if summary["dtls_sessions"] else "",
+        f"{_count(heartbeats['requests'] + heartbeats['responses'] + heartbeats['malformed'], 'heartbeat')}",
+    ]
+    sources = summary["sources"]
+    where = sources[0] if len(sources) == 1 else f"{len(sources):,} files"
+    return f"{', '.join(part for part in parts if part)} in {where} ({summary['engine']} engine)"
+
+
+def _unseen(drops: Mapping[str, int]) -> str:
+    grave = sorted(((count, name) for name, count in drops.items() if count and name not in _HARMLESS), reverse=True)
+    parts = [f"{count:,} {_UNSEEN.get(name, name)}" for count, name in grave[:_DROPS_SHOWN]]
+    if len(grave) > _DROPS_SHOWN:
+        parts.append("and more, see drops in --summary")
+    return "; ".join(parts)
+
+
+def _item(label: str, text: str) -> Table:
+    """A label with its text beside it, wrapped under itself."""
+    item = Table.grid(padding=(0, 1, 0, 0))
+    item.add_column(no_wrap=True)
+    item.add_column(overflow="fold")
+    item.add_row(Text(label, style="bold"), Text(text))
+    return item
+
+
+def _gravity(endpoint: Mapping[str, Any]) -> tuple[int, int]:
+    return -_verdict(endpoint), -(endpoint["leaked_bytes"] + endpoint["leaked_bytes_estimated"])
+
+
+def _verdict(endpoint: Mapping[str, Any]) -> Verdict:
+    return Verdict[endpoint["verdict"].upper()]
+
+
+def _name(endpoint: Mapping[str, Any]) -> str:
+    ip = f"[{endpoint['ip']}]" if ":" in endpoint["ip"] else endpoint["ip"]
+    name = f"{ip}:{endpoint['port']}" if endpoint["port"] else ip
+    notes = [note for note in (endpoint["transport"], endpoint["role"]) if note not in ("tls", "server")]
+    return f"{name} ({', '.join(notes)})" if notes else name
+
+
+def _moment(text: str) -> str:
+    return text.replace("T", " ")[:19]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,78 @@
+"""``hbids inspect``: our view and tshark's, side by side."""
+
+from __future__ import annotations
+
+import io
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import dpkt
+import numpy as np
+import pytest
+
+from hbids.cli.carve import FlowKey, carve
+from hbids.facts import FRAME_DTYPE, FrameBatch
+from tests.conftest import PCAPS, require_tool, run_hbids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_both_views_of_a_leak() -> None:
+    require_tool("tshark")
+    done = run_hbids("inspect", PCAPS / "scan_vuln_stafford.pcap")
+    assert done.returncode == 0
+    assert "-> 10.66.0.10:443  leaked" in done.stdout
+    assert "1016102  HBIDS Heartbleed leak total, server: 16365 bytes" in done.stdout
+    assert "to_server  tshark  2, 6 bytes (lengths 3, 3); Invalid heartbeat payload length (16384)" in done.stdout
+    assert "to_server  hbids   2, 6 bytes" in done.stdout
+
+
+def test_nothing_flagged() -> None:
+    done = run_hbids("inspect", PCAPS / "benign_hb_openssl_tls.pcap")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Flagged flows: 0")
+
+
+def test_standard_input_cannot_be_read_twice() -> None:
+    done = run_hbids("inspect", "-")
+    assert done.returncode == 2
+    assert "save it to a file" in done.stderr
+
+
+def test_works_without_tshark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run_hbids("inspect", PCAPS / "scan_vuln_stafford.pcap")
+    assert done.returncode == 0
+    assert "hbids: warning: tshark is not installed" in done.stderr
+    assert "to_server  hbids   2, 6 bytes" in done.stdout
+    assert "tshark" not in done.stdout
+
+
+@pytest.mark.parametrize(("client", "server"), [("10.0.0.1", "10.0.0.2"), ("fd66::1", "fd66::2")])
+def test_carving_keeps_frames_and_nanoseconds(client: str, server: str, tmp_path: Path) -> None:
+    wanted = [frame(client, 1000, server, 443), frame(server, 443, client, 1000)]
+    others = [frame(client, 1001, server, 443), frame(client, 443, server, 1000), b"\0" * 60]
+    packets = [wanted[0], *others, wanted[1]]
+    rows = np.zeros(len(packets), FRAME_DTYPE)
+    rows["time_ns"] = 1_795_456_842_642_175_999 + np.arange(len(packets))
+    rows["captured_bytes"] = [len(packet) for packet in packets]
+    rows["offset"] = np.cumsum(rows["captured_bytes"]) - rows["captured_bytes"]
+    rows["link_type"] = 1
+    path = tmp_path / "carved.pcap"
+    with path.open("wb") as target:
+        left_out = carve([FrameBatch(b"".join(packets), rows)], [FlowKey(client, 1000, server, 443)], target)
+    assert left_out == set()
+    carved = path.read_bytes()
+    assert [bytes(packet) for _, packet in dpkt.pcap.Reader(io.BytesIO(carved))] == wanted
+    assert (642_175_999).to_bytes(4, "little") in carved
+
+
+def frame(source: str, source_port: int, target: str, target_port: int) -> bytes:
+    addresses = {"src": ip_address(source).packed, "dst": ip_address(target).packed}
+    tcp = dpkt.tcp.TCP(sport=source_port, dport=target_port)
+    if len(addresses["src"]) == 4:
+        packet = dpkt.ip.IP(**addresses, p=6, data=tcp)
+        return bytes(dpkt.ethernet.Ethernet(type=0x0800, data=packet))
+    packet = dpkt.ip6.IP6(**addresses, nxt=6, plen=len(tcp), data=tcp)
+    return bytes(dpkt.ethernet.Ethernet(type=0x86DD, data=packet))

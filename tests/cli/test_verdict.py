@@ -1,0 +1,155 @@
+"""The verdict for people: true, short, and readable anywhere."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from hbids.cli.verdict import print_verdict
+
+
+@pytest.fixture(autouse=True)
+def _usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    given = {
+        "ip": "10.66.0.10",
+        "port": 443,
+        "role": "server",
+        "transport": "tls",
+        "verdict": "leaked",
+        "heartbeat_requests": 2,
+        "overread_requests": 2,
+        "sealed_requests": 0,
+        "leaking_answers": 2,
+        "leaked_bytes": 32736,
+        "leaked_bytes_estimated": 0,
+        "first_seen": "2026-11-23T19:10:02.123456Z",
+        "last_seen": "2026-11-23T19:10:05.500000Z",
+        "sources": ["10.66.9.66"],
+        "tools": ["nmap ssl-heartbleed"],
+        "accepts_heartbeat_extension": True,
+    }
+    return given | changes
+
+
+def printed(*endpoints: dict[str, Any], **changes: Any) -> str:
+    summary = {
+        "engine": "native",
+        "sources": ["scan.pcap"],
+        "packets": 1234,
+        "bytes": 345678,
+        "flows": 12,
+        "tls_sessions": 3,
+        "dtls_sessions": 0,
+        "heartbeats": {"requests": 2, "responses": 2, "sealed": 0, "overread_requests": 2, "malformed": 0},
+        "endpoints": list(endpoints),
+        "alerts": {},
+        "drops": {"gap_bytes": 0},
+    }
+    stream = io.StringIO()
+    print_verdict(summary | changes, stream)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_leak_is_the_first_thing_said() -> None:
+    first = printed(endpoint()).splitlines()[0]
+    assert first == "10.66.0.10:443 LEAKED 32,736 bytes of its memory to 1 source."
+
+
+def test_the_table_says_who_asked_with_what_and_when() -> None:
+    text = one_line(printed(endpoint()))
+    assert "10.66.0.10:443 leaked 2 2 0 32,736" in text
+    assert "by 10.66.9.66; with nmap ssl-heartbleed; 2026-11-23 19:10:02 to 19:10:05 UTC" in text
+
+
+def test_the_gravest_comes_first_whatever_the_order() -> None:
+    text = printed(
+        endpoint(ip="10.0.0.1", verdict="exposed"),
+        endpoint(ip="10.0.0.2", verdict="harvested", leaked_bytes=5),
+        endpoint(ip="10.0.0.3", leaked_bytes=9),
+        endpoint(ip="10.0.0.4", leaked_bytes=10),
+    )
+    assert text.startswith("10.0.0.2:443 was HARVESTED")
+    assert "3 more endpoints below" in one_line(text)
+    places = [text.index(f"\n{ip}:443") for ip in ("10.0.0.2", "10.0.0.4", "10.0.0.3", "10.0.0.1")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "alerts", "advice"),
+    [
+        ("harvested", {}, "revoke the old ones"),
+        ("leaked", {}, "reset sessions, API tokens and passwords"),
+        ("attempted", {}, "Confirm that 10.66.0.10 is patched"),
+        ("probed", {}, "is a scanner of yours"),
+        ("probed", {"1016110": 1}, "answered what a patched one discards"),
+        ("exposed", {}, "the extension alone does not show"),
+    ],
+)
+def test_the_advice_fits_the_verdict(verdict: str, alerts: dict[str, int], advice: str) -> None:
+    text = one_line(printed(endpoint(verdict=verdict), alerts=alerts))
+    assert advice in text
+    assert ("private keys" in text) == (verdict in {"harvested", "leaked"})
+
+
+def test_a_client_victim_is_marked_and_its_advice_is_its_own() -> None:
+    text = one_line(printed(endpoint(ip="10.66.5.3", port=49222, role="client")))
+    assert "10.66.5.3:49222 (client) LEAKED" in text
+    assert "A client leaked" in text
+    assert "certificates" not in text
+
+
+def test_an_estimate_is_marked_as_one() -> None:
+    text = printed(endpoint(leaked_bytes=0, leaked_bytes_estimated=65500))
+    assert "~65,500" in text
+    assert "estimated" in text
+    assert "~" not in printed(endpoint())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "No sign of Heartbleed: no endpoint was asked for memory"),
+        ({"tls_sessions": 0}, "no TLS session was seen either"),
+        ({"packets": 0, "tls_sessions": 0}, "no packet was read"),
+    ],
+)
+def test_nothing_found_says_what_that_is_worth(changes: dict[str, int], sentence: str) -> None:
+    text = one_line(printed(**changes))
+    assert sentence in text
+    assert "Looked at" in text
+    assert "What to do" not in text
+
+
+def test_what_was_not_seen_is_told_and_zeros_are_not() -> None:
+    text = one_line(printed(endpoint(), drops={"stream_gaps": 1234, "ip_fragment": 0, "new_counter": 3, "not_ip": 9}))
+    assert "Not seen 1,234 holes in TCP streams (packets missing from the capture); 3 new_counter" in text
+    assert "fragment" not in text
+    assert "not_ip" not in text
+    assert "Not seen" not in printed(endpoint())
+
+
+def test_fits_eighty_columns_without_colour_when_piped() -> None:
+    many = [f"10.66.9.{n}" for n in range(9)]
+    text = printed(
+        endpoint(ip="2001:470:e5bf:dead:4957:2174:e82c:4887", sources=many, verdict="harvested", leaked_bytes=10**9),
+        *(endpoint(ip=f"10.1.0.{n}", sources=many, tools=["Stafford ssltest.py", "heartleech"]) for n in range(30)),
+        drops={f"counter_number_{n}": n for n in range(20)},
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "and 6 more" in text
+    assert "11 more endpoints, none graver" in one_line(text)
+
+
+def test_names_from_the_wire_or_the_disk_are_not_markup() -> None:
+    assert "in [bold]x[/bold].pcap" in one_line(printed(sources=["[bold]x[/bold].pcap"]))
