@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -36,5 +38,16 @@ class StopRequest:
         self._asked = True
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        # A read that waits for a quiet pipe is taken up again after this handler: let it meet the end of the input.
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        _end_standard_input()
+
+
+def _end_standard_input() -> None:
+    """Let a read that waits for a quiet pipe meet its end; after a signal Python takes such a read up again."""
+    standard_input = os.fstat(0)
+    if not stat.S_ISFIFO(standard_input.st_mode):
+        return
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor in map(int, os.listdir("/dev/fd")):  # whoever reads it may hold a duplicate
+        with suppress(OSError):  # the listing's own is closed by now
+            if os.path.samestat(os.fstat(descriptor), standard_input):
+                os.dup2(nothing, descriptor)

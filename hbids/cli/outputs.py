@@ -113,10 +113,10 @@ def _refuse_clashes(args: argparse.Namespace, inputs: Iterable[str]) -> None:
 
 
 def _same(path: str, other: str) -> bool:
-    try:
-        return path == other or Path(path).samefile(other)
-    except OSError:
-        return False
+    one, two = Path(path), Path(other)
+    if one.exists() and two.exists():
+        return one.is_file() and one.samefile(two)  # devices may be named as often as one likes
+    return path == other
 
 
 def _facts_writer(directory: str) -> _Writer:

@@ -159,7 +159,7 @@ def _looked_at(summary: Mapping[str, Any]) -> str:
         f"{_count(heartbeats['requests'] + heartbeats['responses'] + heartbeats['malformed'], 'heartbeat')}",
     ]
     sources = summary["sources"]
-    where = sources[0] if len(sources) == 1 else f"{len(sources):,} files"
+    where = _count(len(sources), "file") if len(sources) != 1 else "standard input" if sources == ["-"] else sources[0]
     return f"{', '.join(part for part in parts if part)} in {where} ({summary['engine']} engine)"
 
 
