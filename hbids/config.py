@@ -76,13 +76,18 @@ class Limits:
 class Thresholds:
     """Where detectors draw their lines."""
 
-    flood_messages: int = 20
-    """Requests of one source to one endpoint within ``flood_window_ns``; people and keep-alives stay far below."""
+    flood_messages: int = 60
+    """Requests of one source to one endpoint within ``flood_window_ns``: three a second, where RFC 6520 section 4 and its
+    retransmission timer of one second leave an honest peer at most one."""
 
-    flood_window_ns: int = 60 * _SECOND_NS
+    flood_window_ns: int = 20 * _SECOND_NS
+    """Long enough that a burst of retransmissions alone does not fill it."""
 
     unanswered_messages: int = 3
     """Unanswered sealed requests of one source to one endpoint; a lost one or two happen, Zeek draws the same line."""
+
+    unanswered_window_ns: int = 3_600 * _SECOND_NS
+    """Within which they count together: peers that die leave one behind now and then, not several in an hour."""
 
 
 @dataclass(frozen=True, slots=True)

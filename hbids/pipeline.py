@@ -1,0 +1,220 @@
+"""The corridor: the one module that joins the rooms. Frames come in from ``capture``, ``decode`` makes facts of them,
+``detect`` makes findings, ``stats`` keeps the ledger, and whoever called gets all of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hbids.capture import Problem, open_capture
+from hbids.config import Config
+from hbids.decode.engine import open_engine
+from hbids.detect import open_detectors
+from hbids.detect.tool import ToolRecogniser
+from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
+from hbids.measures import is_sealed, overread_bytes
+from hbids.stats import EndpointLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hbids.facts import FrameBatch
+
+__all__ = ["Analysis", "Result", "replay"]
+
+_ALWAYS_COUNTED = ("packets", "bytes", "flows")
+
+
+class Analysis:
+    """Facts to findings and totals: what all ways of use share, however the facts arrive."""
+
+    def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
+        self._detectors = open_detectors(config.thresholds)
+        self._tools = ToolRecogniser()
+        self._ledger = EndpointLedger()
+        self._home = [ip_network(network) for network in config.home_networks]
+        self._on_finding = on_finding
+        self.alerts: Counter[int] = Counter()
+        self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
+        self.sessions: Counter[str] = Counter(tls=0, dtls=0)
+        self.victims_outside_home = 0
+
+    def add(self, facts: Facts) -> None:
+        """Take one step's facts."""
+        for transport in Transport:
+            count = np.count_nonzero(facts.sessions["transport"] == transport)
+            self.sessions[transport.name.lower()] += int(count)
+        if len(facts.heartbeats):
+            self._count(facts.heartbeats[facts.heartbeats["is_final"] == 1])
+        self._ledger.add_facts(facts)
+        findings = [finding for detector in self._detectors for finding in detector.update(facts)]
+        findings += self._tools.attribute(facts, findings)
+        findings.sort(key=lambda finding: finding.time_ns)  # stable: within a packet, in the order of the detectors
+        for finding in findings:
+            if self._home and not self._victim_is_home(finding):
+                self.victims_outside_home += 1
+                continue
+            self.alerts[finding.sid] += 1
+            self._ledger.add_finding(finding)
+            self._on_finding(finding)
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        """As in the summary."""
+        endpoints = self._ledger.endpoints()
+        for endpoint in endpoints:
+            for name in ("first_seen", "last_seen"):
+                endpoint[name] = _utc(endpoint[name])
+        return endpoints
+
+    def drops(self) -> dict[str, int]:
+        """What this side of the facts left out."""
+        dropped = {"endpoints_dropped": self._ledger.dropped, "victims_outside_home": self.victims_outside_home}
+        return {name: count for name, count in dropped.items() if count}
+
+    def _count(self, rows: Rows) -> None:
+        sealed = is_sealed(rows)
+        self.heartbeats["sealed"] += int(np.count_nonzero(sealed))
+        for name, kind in (("requests", Kind.REQUEST), ("responses", Kind.RESPONSE), ("malformed", Kind.MALFORMED)):
+            self.heartbeats[name] += int(np.count_nonzero(~sealed & (rows["kind"] == kind)))
+        self.heartbeats["overread_requests"] += int(np.count_nonzero(overread_bytes(rows)))
+
+    def _victim_is_home(self, finding: Finding) -> bool:
+        flow = finding.flow
+        victim = ip_address(flow.client_ip if finding.victim == Direction.TO_CLIENT else flow.server_ip)
+        return any(victim in network for network in self._home)
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run found out."""
+
+    engine: str
+    sources: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    endpoints: list[dict[str, Any]] = field(default_factory=list)
+    """As in :meth:`summary`."""
+    findings: list[Finding] = field(default_factory=list)
+    heartbeats: Rows = field(default_factory=lambda: Facts.empty().heartbeats)
+    """Final rows (:data:`~hbids.facts.HEARTBEAT_DTYPE`); this and the next three are empty unless collected."""
+    sessions: Rows = field(default_factory=lambda: Facts.empty().sessions)
+    flows: Rows = field(default_factory=lambda: Facts.empty().flows)
+    totals: dict[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """The totals of the run, as docs/eve.md describes them."""
+        return {"engine": self.engine, "sources": self.sources, **self.totals}
+
+
+def replay(
+    *inputs: str | os.PathLike[str],
+    config: Config | None = None,
+    engine: str = "auto",
+    on_finding: Callable[[Finding], None] | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    facts_sink: Callable[[Facts], None] | None = None,
+    collect: bool = True,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Judge capture files, directories (each one rolling capture) or ``-`` (standard input).
+
+    Never raises for what is in them: what could not be read is told in ``Result.problems``. ``on_finding`` gets every
+    finding as it is made, ``facts_sink`` the facts of every step, ``on_progress`` (bytes done, bytes in all or None).
+    ``collect`` keeps findings and tables in the result; ``stop`` is asked after each batch. Raises
+    :class:`~hbids.decode.engine.EngineUnavailable` when ``engine`` is "native" and not installed.
+    """
+    config = config or Config()
+    decoder = open_engine(engine, config.limits)
+    result = Result(decoder.name)
+    tables: list[Facts] = []
+
+    def keep_finding(finding: Finding) -> None:
+        if collect:
+            result.findings.append(finding)
+        if on_finding:
+            on_finding(finding)
+
+    analysis = Analysis(config, keep_finding)
+
+    def take(facts: Facts) -> None:
+        analysis.add(facts)
+        if facts_sink:
+            facts_sink(facts)
+        if collect:
+            tables.append(facts)
+
+    span = _Span()
+    done_bytes, clocks = 0, (time.monotonic(), time.process_time())
+    for argument in inputs:
+        capture = open_capture(os.fspath(argument), native=decoder.name == "native")
+        stopped = False
+        for batch in capture.batches():
+            span.add(batch)
+            take(decoder.feed(batch))
+            if on_progress:
+                on_progress(done_bytes + capture.bytes_read, capture.total_bytes)
+            stopped = stop is not None and stop()
+            if stopped:
+                break
+        take(decoder.finish())  # every argument is a capture of its own
+        done_bytes += capture.bytes_read
+        result.sources += capture.sources
+        result.problems += capture.problems
+        if stopped:
+            break
+
+    result.endpoints = analysis.endpoints()
+    if tables:
+        heartbeats = np.concatenate([facts.heartbeats for facts in tables])
+        result.heartbeats = heartbeats[heartbeats["is_final"] == 1]
+        result.sessions = np.concatenate([facts.sessions for facts in tables])
+        result.flows = np.concatenate([facts.flows for facts in tables])
+    counters = decoder.counters()
+    result.totals = {
+        **{name: counters[name] for name in _ALWAYS_COUNTED},
+        "tls_sessions": analysis.sessions["tls"],
+        "dtls_sessions": analysis.sessions["dtls"],
+        "heartbeats": dict(analysis.heartbeats),
+        "leaked_bytes": sum(endpoint["leaked_bytes"] for endpoint in result.endpoints),
+        "leaked_bytes_estimated": sum(endpoint["leaked_bytes_estimated"] for endpoint in result.endpoints),
+        "endpoints": result.endpoints,
+        "alerts": {str(sid): count for sid, count in sorted(analysis.alerts.items())},
+        "drops": {name: count for name, count in counters.items() if name not in _ALWAYS_COUNTED} | analysis.drops(),
+        "seconds": {
+            "capture": span.seconds(),
+            "wall": round(time.monotonic() - clocks[0], 6),
+            "cpu": round(time.process_time() - clocks[1], 6),
+        },
+    }
+    return result
+
+
+class _Span:
+    """From the first to the last packet."""
+
+    def __init__(self) -> None:
+        self._first_ns: int | None = None
+        self._last_ns = 0
+
+    def add(self, batch: FrameBatch) -> None:
+        """Take the times of a batch."""
+        if not len(batch.frames):
+            return
+        times = batch.frames["time_ns"]
+        first_ns, last_ns = int(times.min()), int(times.max())
+        self._first_ns = first_ns if self._first_ns is None else min(self._first_ns, first_ns)
+        self._last_ns = max(self._last_ns, last_ns)
+
+    def seconds(self) -> float:
+        """0 without packets."""
+        return 0.0 if self._first_ns is None else (self._last_ns - self._first_ns) / 1e9
+
+
+def _utc(time_ns: int) -> str:
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest_ns // 1000:06}Z"
