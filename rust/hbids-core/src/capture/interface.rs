@@ -23,28 +23,11 @@ pub(super) struct Interface {
 
 impl Interface {
     /// The interface described by the block at `at` with this body.
-    pub fn read(
-        order: Order,
-        body: &[u8],
-        at: usize,
-        split: &mut Split,
-    ) -> Result<Self, Unreadable> {
-        let (Some([link_type]), Some([_, snap_length])) = (order.u16s(body), order.u32s(body))
-        else {
-            return Err(Unreadable::new(
-                FaultKind::InterfaceBlock,
-                at,
-                body.len(),
-                FIXED_BYTES,
-            ));
+    pub fn read(order: Order, body: &[u8], at: usize, split: &mut Split) -> Result<Self, Unreadable> {
+        let (Some([link_type]), Some([_, snap_length])) = (order.u16s(body), order.u32s(body)) else {
+            return Err(Unreadable::new(FaultKind::InterfaceBlock, at, body.len(), FIXED_BYTES));
         };
-        let mut interface = Interface {
-            link_type,
-            snap_length,
-            multiplier: 1000,
-            divisor: 1,
-            offset_ns: 0,
-        };
+        let mut interface = Interface { link_type, snap_length, multiplier: 1000, divisor: 1, offset_ns: 0 };
         let mut options = &body[FIXED_BYTES..];
         while let Some([code, length]) = order.u16s(options) {
             if code == END {
@@ -60,17 +43,13 @@ impl Interface {
                 (TIME_RESOLUTION, &[resolution]) => interface.set_resolution(resolution),
                 (TIME_RESOLUTION, _) => split.fault(FaultKind::InterfaceOption, at, length, 1),
                 (TIME_OFFSET, _) => match order.i64(value) {
-                    Some(seconds) if length == 8 => {
-                        interface.offset_ns = i128::from(seconds) * 1_000_000_000
-                    }
+                    Some(seconds) if length == 8 => interface.offset_ns = i128::from(seconds) * 1_000_000_000,
                     _ => split.fault(FaultKind::InterfaceOption, at, length, 8),
                 },
                 _ => {}
             }
             // Values are padded to 32 bits.
-            options = options
-                .get(length.next_multiple_of(4)..)
-                .unwrap_or_default();
+            options = options.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         Ok(interface)
     }
@@ -79,11 +58,7 @@ impl Interface {
     pub fn time_ns(&self, ticks: u64) -> i64 {
         let scaled = u128::from(ticks) * u128::from(self.multiplier);
         // Most clocks need no division, and one of 128 bits is slow.
-        let since_offset = if self.divisor == 1 {
-            scaled
-        } else {
-            scaled / self.divisor
-        };
+        let since_offset = if self.divisor == 1 { scaled } else { scaled / self.divisor };
         // Below 2^94 each, so neither the conversion nor the sum can overflow.
         let time_ns = since_offset as i128 + self.offset_ns;
         time_ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64

@@ -35,13 +35,7 @@ impl Splitter {
     /// nothing is consumed any more.
     pub fn push(&mut self, chunk: &[u8], last: bool) -> Split {
         let mut split = Split::new(self.offset, chunk.len());
-        if let Err(Unreadable {
-            kind,
-            at,
-            seen,
-            expected,
-        }) = self.walk(chunk, last, &mut split)
-        {
+        if let Err(Unreadable { kind, at, seen, expected }) = self.walk(chunk, last, &mut split) {
             split.fault(kind, at, seen, expected);
             self.state = State::Stopped;
         }
@@ -74,23 +68,14 @@ impl Splitter {
         } else if let Some(pcapng) = Pcapng::recognise(magic) {
             State::Pcapng(pcapng)
         } else {
-            return Err(Unreadable::new(
-                FaultKind::NotACapture,
-                0,
-                u32::from_be_bytes(magic) as usize,
-                0,
-            ));
+            return Err(Unreadable::new(FaultKind::NotACapture, 0, u32::from_be_bytes(magic) as usize, 0));
         };
         Ok(())
     }
 
     fn end(&self, rest_bytes: usize, wanted: usize, split: &mut Split) -> Result<(), Unreadable> {
         if self.offset == 0 && split.consumed == 0 {
-            let kind = if rest_bytes == 0 {
-                FaultKind::Empty
-            } else {
-                FaultKind::EndsInHeader
-            };
+            let kind = if rest_bytes == 0 { FaultKind::Empty } else { FaultKind::EndsInHeader };
             return Err(Unreadable::new(kind, 0, rest_bytes, wanted));
         }
         if rest_bytes > 0 {

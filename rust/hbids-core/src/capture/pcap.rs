@@ -27,10 +27,7 @@ struct Contents {
 impl Pcap {
     /// A walker for the file that begins with these four bytes, `None` when they are not pcap.
     pub fn recognise(magic: [u8; 4]) -> Option<Self> {
-        for (order, number) in [
-            (Order::Little, u32::from_le_bytes(magic)),
-            (Order::Big, u32::from_be_bytes(magic)),
-        ] {
+        for (order, number) in [(Order::Little, u32::from_le_bytes(magic)), (Order::Big, u32::from_be_bytes(magic))] {
             let (fraction_ns, header_bytes) = match number {
                 0xa1b2_c3d4 => (1000, 16),
                 0xa1b2_3c4d => (1, 16),
@@ -38,12 +35,7 @@ impl Pcap {
                 0xa1b2_cd34 => (1000, 24),
                 _ => continue,
             };
-            return Some(Pcap {
-                order,
-                fraction_ns,
-                header_bytes,
-                contents: None,
-            });
+            return Some(Pcap { order, fraction_ns, header_bytes, contents: None });
         }
         None
     }
@@ -56,20 +48,14 @@ impl Pcap {
         self.contents = Some(contents);
         loop {
             let at = split.consumed;
-            let Some([seconds, fraction, captured, wire]) = chunk
-                .get(at..at + self.header_bytes)
-                .and_then(|header| self.order.u32s(header))
+            let Some([seconds, fraction, captured, wire]) =
+                chunk.get(at..at + self.header_bytes).and_then(|header| self.order.u32s(header))
             else {
                 return Ok(self.header_bytes);
             };
             if captured > LARGEST_PACKET_BYTES {
                 let largest = LARGEST_PACKET_BYTES as usize;
-                return Err(Unreadable::new(
-                    FaultKind::PacketTooLarge,
-                    at,
-                    captured as usize,
-                    largest,
-                ));
+                return Err(Unreadable::new(FaultKind::PacketTooLarge, at, captured as usize, largest));
             }
             let data_at = at + self.header_bytes;
             let record_end = data_at + captured as usize;
@@ -79,16 +65,10 @@ impl Pcap {
             if captured == 0 {
                 split.fault(FaultKind::EmptyPacket, at, 0, 0);
             } else if captured > contents.snap_length {
-                split.fault(
-                    FaultKind::OverSnapLength,
-                    at,
-                    captured as usize,
-                    contents.snap_length as usize,
-                );
+                split.fault(FaultKind::OverSnapLength, at, captured as usize, contents.snap_length as usize);
             }
             // Two unsigned 32-bit fields cannot leave int64 nanoseconds.
-            let time_ns =
-                i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.fraction_ns;
+            let time_ns = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.fraction_ns;
             split.frame(time_ns, data_at, captured, wire, contents.link_type, 0);
             split.consumed = record_end;
         }
@@ -98,11 +78,7 @@ impl Pcap {
         let [_, _, _, _, snap_length, network] = self.order.u32s(chunk)?;
         split.consumed = FILE_HEADER_BYTES;
         Some(Contents {
-            snap_length: if snap_length == 0 {
-                LARGEST_PACKET_BYTES
-            } else {
-                snap_length
-            }, // 0 means without limit
+            snap_length: if snap_length == 0 { LARGEST_PACKET_BYTES } else { snap_length }, // 0 means without limit
             link_type: network as u16, // above it: frame check sequence bits
         })
     }

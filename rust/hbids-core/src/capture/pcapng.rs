@@ -59,55 +59,27 @@ impl Pcapng {
                 return Ok(SMALLEST_BLOCK_BYTES);
             };
             let is_section = start[..4] == SECTION.to_le_bytes();
-            let order = if is_section {
-                section_order(&start[8..], at)?
-            } else {
-                self.order
-            };
+            let order = if is_section { section_order(&start[8..], at)? } else { self.order };
             let Some([kind, length]) = order.u32s(&start) else {
                 return Ok(SMALLEST_BLOCK_BYTES);
             };
             let length = length as usize;
-            let smallest = if is_section {
-                SMALLEST_SECTION_BYTES
-            } else {
-                SMALLEST_BLOCK_BYTES
-            };
+            let smallest = if is_section { SMALLEST_SECTION_BYTES } else { SMALLEST_BLOCK_BYTES };
             if length < smallest || length % 4 != 0 {
-                return Err(Unreadable::new(
-                    FaultKind::BlockLength,
-                    at,
-                    length,
-                    smallest,
-                ));
+                return Err(Unreadable::new(FaultKind::BlockLength, at, length, smallest));
             }
             if length > LARGEST_BLOCK_BYTES {
-                return Err(Unreadable::new(
-                    FaultKind::BlockTooLarge,
-                    at,
-                    length,
-                    LARGEST_BLOCK_BYTES,
-                ));
+                return Err(Unreadable::new(FaultKind::BlockTooLarge, at, length, LARGEST_BLOCK_BYTES));
             }
             let Some(block) = chunk.get(at..at + length) else {
                 return Ok(length);
             };
             let (body, trailer) = block[8..].split_at(length - SMALLEST_BLOCK_BYTES);
-            if let Some([trailer]) = order
-                .u32s(trailer)
-                .filter(|[trailer]| *trailer as usize != length)
-            {
-                return Err(Unreadable::new(
-                    FaultKind::BlockTrailer,
-                    at,
-                    trailer as usize,
-                    length,
-                ));
+            if let Some([trailer]) = order.u32s(trailer).filter(|[trailer]| *trailer as usize != length) {
+                return Err(Unreadable::new(FaultKind::BlockTrailer, at, trailer as usize, length));
             }
             match kind {
-                OBSOLETE_PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
-                    self.packet(kind, body, at, split)
-                }
+                OBSOLETE_PACKET | SIMPLE_PACKET | ENHANCED_PACKET => self.packet(kind, body, at, split),
                 INTERFACE => self.interface(body, at, split)?,
                 SECTION => self.section(order, body, at)?,
                 _ => {}
@@ -117,16 +89,8 @@ impl Pcapng {
     }
 
     fn section(&mut self, order: Order, body: &[u8], at: usize) -> Result<(), Unreadable> {
-        if let Some([version]) = order
-            .u16s(&body[4..])
-            .filter(|[version]| *version != KNOWN_VERSION)
-        {
-            return Err(Unreadable::new(
-                FaultKind::SectionVersion,
-                at,
-                version.into(),
-                KNOWN_VERSION.into(),
-            ));
+        if let Some([version]) = order.u16s(&body[4..]).filter(|[version]| *version != KNOWN_VERSION) {
+            return Err(Unreadable::new(FaultKind::SectionVersion, at, version.into(), KNOWN_VERSION.into()));
         }
         self.order = order;
         self.interfaces.clear();
@@ -135,15 +99,9 @@ impl Pcapng {
 
     fn interface(&mut self, body: &[u8], at: usize, split: &mut Split) -> Result<(), Unreadable> {
         if self.interfaces.len() == MOST_INTERFACES {
-            split.fault(
-                FaultKind::TooManyInterfaces,
-                at,
-                MOST_INTERFACES + 1,
-                MOST_INTERFACES,
-            );
+            split.fault(FaultKind::TooManyInterfaces, at, MOST_INTERFACES + 1, MOST_INTERFACES);
         } else {
-            self.interfaces
-                .push(Interface::read(self.order, body, at, split)?);
+            self.interfaces.push(Interface::read(self.order, body, at, split)?);
         }
         Ok(())
     }
@@ -155,22 +113,13 @@ impl Pcapng {
             return;
         };
         let Some(interface) = self.interfaces.get(packet.interface as usize) else {
-            split.fault(
-                FaultKind::UnknownInterface,
-                at,
-                packet.interface as usize,
-                self.interfaces.len(),
-            );
+            split.fault(FaultKind::UnknownInterface, at, packet.interface as usize, self.interfaces.len());
             return;
         };
         if let Some(ticks) = packet.ticks {
             self.last_time_ns = interface.time_ns(ticks);
         }
-        let snap_length = if interface.snap_length == 0 {
-            u32::MAX
-        } else {
-            interface.snap_length
-        };
+        let snap_length = if interface.snap_length == 0 { u32::MAX } else { interface.snap_length };
         let mut captured = packet.captured.unwrap_or(packet.wire.min(snap_length));
         let room = body.len() - header_bytes;
         if captured as usize > room {
@@ -180,23 +129,11 @@ impl Pcapng {
         if captured == 0 {
             split.fault(FaultKind::EmptyPacket, at, 0, 0);
         } else if captured > snap_length {
-            split.fault(
-                FaultKind::OverSnapLength,
-                at,
-                captured as usize,
-                snap_length as usize,
-            );
+            split.fault(FaultKind::OverSnapLength, at, captured as usize, snap_length as usize);
         }
         let data_at = at + 8 + header_bytes;
         let number = packet.interface as u16;
-        split.frame(
-            self.last_time_ns,
-            data_at,
-            captured,
-            packet.wire,
-            interface.link_type,
-            number,
-        );
+        split.frame(self.last_time_ns, data_at, captured, packet.wire, interface.link_type, number);
     }
 }
 
@@ -204,12 +141,7 @@ impl Packet {
     fn read(kind: u32, order: Order, body: &[u8]) -> Option<Self> {
         if kind == SIMPLE_PACKET {
             let [wire] = order.u32s(body)?;
-            return Some(Packet {
-                interface: 0,
-                ticks: None,
-                captured: None,
-                wire,
-            });
+            return Some(Packet { interface: 0, ticks: None, captured: None, wire });
         }
         let [enhanced_interface, high, low, captured, wire] = order.u32s(body)?;
         let interface = if kind == OBSOLETE_PACKET {
@@ -219,12 +151,7 @@ impl Packet {
             enhanced_interface
         };
         let ticks = u64::from(high) << 32 | u64::from(low);
-        Some(Packet {
-            interface,
-            ticks: Some(ticks),
-            captured: Some(captured),
-            wire,
-        })
+        Some(Packet { interface, ticks: Some(ticks), captured: Some(captured), wire })
     }
 }
 
@@ -234,12 +161,7 @@ fn section_order(mark: &[u8], at: usize) -> Result<Order, Unreadable> {
         Some([mark]) if mark.swap_bytes() == BYTE_ORDER_MARK => Ok(Order::Big),
         _ => {
             let seen = Order::Little.u32s(mark).map_or(0, |[mark]| mark as usize);
-            Err(Unreadable::new(
-                FaultKind::ByteOrder,
-                at,
-                seen,
-                BYTE_ORDER_MARK as usize,
-            ))
+            Err(Unreadable::new(FaultKind::ByteOrder, at, seen, BYTE_ORDER_MARK as usize))
         }
     }
 }

@@ -55,12 +55,7 @@ pub(super) struct Unreadable {
 
 impl Unreadable {
     pub fn new(kind: FaultKind, at: usize, seen: usize, expected: usize) -> Self {
-        Unreadable {
-            kind,
-            at,
-            seen,
-            expected,
-        }
+        Unreadable { kind, at, seen, expected }
     }
 }
 
@@ -79,12 +74,7 @@ impl Split {
     pub(super) fn new(offset: u64, chunk_bytes: usize) -> Self {
         // Enough for frames of full Ethernet size; smaller ones let it grow.
         let rows = Vec::with_capacity(chunk_bytes / 1500 * ROW_BYTES);
-        Split {
-            rows,
-            consumed: 0,
-            faults: Vec::new(),
-            offset,
-        }
+        Split { rows, consumed: 0, faults: Vec::new(), offset }
     }
 
     #[inline]
@@ -115,13 +105,7 @@ impl Split {
     pub(super) fn fault(&mut self, kind: FaultKind, at: usize, seen: usize, expected: usize) {
         match self.faults.iter_mut().find(|first| first.kind == kind) {
             Some(first) => first.times += 1,
-            None => self.faults.push(Fault {
-                kind,
-                offset: self.offset + at as u64,
-                seen,
-                expected,
-                times: 1,
-            }),
+            None => self.faults.push(Fault { kind, offset: self.offset + at as u64, seen, expected, times: 1 }),
         }
     }
 }
