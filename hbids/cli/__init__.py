@@ -11,6 +11,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
+from hbids import __version__
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -48,24 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hbids", description="Detect Heartbleed (CVE-2014-0160) in network traffic and measure what leaked."
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    parser.add_argument("--version", action="version", version=f"hbids {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (replay, inspect, signatures):
         command.add_to(commands)
     return parser
-
-
-class _Version(argparse.Action):
-    """Reads the version only when asked for it: finding an installed package's metadata is slow."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"hbids {version('hbids')}")
-        except PackageNotFoundError:
-            print("hbids, running from its source tree: see setup.cfg for the version")
-        parser.exit()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

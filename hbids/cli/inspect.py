@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection
 
-    from hbids.pipeline import Result
     from rich.console import Console
 
     from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import Heartbeats
     from hbids.facts import Finding
+    from hbids.pipeline import Result
 
 __all__ = ["add_to"]
 
@@ -44,11 +44,11 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, pick the flagged flows, print both views of each."""
-    from hbids.pipeline import replay
     from rich.console import Console
 
     from hbids.cli.tshark import TsharkMissing
     from hbids.decode.engine import EngineUnavailable
+    from hbids.pipeline import replay
 
     if args.input == "-":
         raise UserInputError(["inspect reads its input twice: save it to a file first"])
@@ -118,7 +118,7 @@ def _print_flow(
     console.print(f"{key}  {verdict.word}", style="bold")
     for finding in findings[:_FINDINGS_SHOWN]:
         title = shipped()[finding.sid].text(finding.context)
-        console.print(f"  packet {finding.flow.packet_number:<7} {finding.sid}  {title}")
+        console.print(f"  packet {finding.flow.packet_number or '-':<7} {finding.sid}  {title}")
     if len(findings) > _FINDINGS_SHOWN:
         console.print(f"  ... and {len(findings) - _FINDINGS_SHOWN} findings more")
     console.print("  heartbeat records" + (" (tshark counts whole ones only)" if second_opinion is not None else ""))

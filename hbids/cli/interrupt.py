@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _end_standard_input() -> None:
     if not stat.S_ISFIFO(standard_input.st_mode):
         return
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for descriptor in map(int, os.listdir("/dev/fd")):  # whoever reads it may hold a duplicate
+    for entry in Path("/dev/fd").iterdir():  # whoever reads it may hold a duplicate
         with suppress(OSError):  # the listing's own is closed by now
-            if os.path.samestat(os.fstat(descriptor), standard_input):
-                os.dup2(nothing, descriptor)
+            if os.path.samestat(os.fstat(int(entry.name)), standard_input):
+                os.dup2(nothing, int(entry.name))

@@ -33,8 +33,6 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write what was asked for, print the verdict."""
-    from hbids.pipeline import replay
-
     from hbids.cli.interrupt import StopRequest
     from hbids.cli.outputs import Outputs, cannot_write
     from hbids.cli.progress import ProgressBar
@@ -42,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from hbids.decode.engine import EngineUnavailable
     from hbids.errors import UserInputError
     from hbids.facts import Verdict
+    from hbids.pipeline import replay
 
     config = config_of(args)
     try:

@@ -37,6 +37,7 @@ _HARMLESS = {"heartbeats_without_tls", "not_ip", "not_tcp", "segments_repeated",
 """Counters of what is none of our business or was there twice."""
 
 _UNSEEN = {
+    "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "frame_truncated": "frames cut short (capture with a larger snap length)",
     "hello_incomplete": "hellos that never came to their end",
@@ -51,6 +52,7 @@ _UNSEEN = {
     "record_overlong": "TLS records longer than allowed",
     "stream_gaps": "holes in TCP streams (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
+    "victims_outside_home": "findings about endpoints outside the home networks",
 }
 """What the other counters mean to an operator; docs/counters.md has them all."""
 
@@ -84,6 +86,8 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
 def _nothing_found(summary: Mapping[str, Any]) -> str:
     if not summary["packets"]:
         return "Nothing to judge: no packet was read."
+    if elsewhere := summary["drops"].get("victims_outside_home"):
+        return f"No sign of Heartbleed on home networks; {_count(elsewhere, 'finding')} about endpoints elsewhere."
     if not summary["tls_sessions"] + summary["dtls_sessions"]:
         return "No sign of Heartbleed, but no TLS session was seen either."
     return "No sign of Heartbleed: no endpoint was asked for memory, none accepts heartbeats."
@@ -112,7 +116,8 @@ def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -
     console.print(header)
     for name, endpoint in zip(names, shown, strict=True):
         row, verdict = _row(width), _verdict(endpoint)
-        asked = (f"{endpoint[key]:,}" for key in ("heartbeat_requests", "overread_requests", "sealed_requests"))
+        clear, overread, sealed = (endpoint[f"{kind}_requests"] for kind in ("heartbeat", "overread", "sealed"))
+        asked = (f"{number:,}" for number in (clear + sealed, overread, sealed))
         row.add_row(Text(name), Text(verdict.word, style=_STYLES[verdict]), *asked, _leaked(endpoint))
         console.print(row)
         console.print(_item("   ", _circumstances(endpoint)))
@@ -156,7 +161,7 @@ def _looked_at(summary: Mapping[str, Any]) -> str:
         _count(summary["flows"], "flow"),
         _count(summary["tls_sessions"], "TLS session"),
         _count(summary["dtls_sessions"], "DTLS session") if summary["dtls_sessions"] else "",
-        f"{_count(heartbeats['requests'] + heartbeats['responses'] + heartbeats['malformed'], 'heartbeat')}",
+        f"{_count(sum(heartbeats[kind] for kind in ('requests', 'responses', 'malformed', 'sealed')), 'heartbeat')}",
     ]
     sources = summary["sources"]
     where = _count(len(sources), "file") if len(sources) != 1 else "standard input" if sources == ["-"] else sources[0]
