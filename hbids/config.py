@@ -77,8 +77,8 @@ class Thresholds:
     """Where detectors draw their lines."""
 
     flood_messages: int = 60
-    """Requests of one source to one endpoint within ``flood_window_ns``: three a second, where RFC 6520 section 4 and its
-    retransmission timer of one second leave an honest peer at most one."""
+    """Requests of one source to one endpoint within ``flood_window_ns``: three a second, where RFC 6520 section 4 and
+    its retransmission timer of one second leave an honest peer at most one."""
 
     flood_window_ns: int = 20 * _SECOND_NS
     """Long enough that a burst of retransmissions alone does not fill it."""
@@ -88,6 +88,15 @@ class Thresholds:
 
     unanswered_window_ns: int = 3_600 * _SECOND_NS
     """Within which they count together: peers that die leave one behind now and then, not several in an hour."""
+
+    unanswered_wait_ns: int = 2 * _SECOND_NS
+    """Silence of a living peer that tells: twice the retransmission timer of RFC 6520 section 4."""
+
+    harvest_answers: int = 10
+    """Leaking answers of one endpoint to one source or behaviour; checkers of good will stop at the first or second."""
+
+    harvest_sources: int = 3
+    """Sources that share a behaviour: two may be one person's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The vocabulary of hbids: what crosses from one room to another.
 
-Frames come in as a :class:`FrameBatch`; decoding turns them into three tables of facts (numpy structured arrays, one row
-each); statistics and detectors turn facts into :class:`Finding` objects. Nothing here does I/O or reads a clock.
+Frames come in as a :class:`FrameBatch`; decoding turns them into three tables of facts (numpy structured arrays, one
+row each); statistics and detectors turn facts into :class:`Finding` objects. Nothing here does I/O or reads a clock.
 
-Units: times are ``int64`` nanoseconds since the Unix epoch (UTC), lengths are bytes, addresses are 16 bytes (IPv4 in its
-v4-mapped IPv6 form). Absent is never zero: every column that can lack a value names its sentinel.
+Units: times are ``int64`` nanoseconds since the Unix epoch (UTC), lengths are bytes, addresses are 16 bytes (IPv4 in
+its v4-mapped IPv6 form). Absent is never zero: every column that can lack a value names its sentinel.
 """
 
 from __future__ import annotations

@@ -66,8 +66,9 @@ def leaked_bytes(heartbeats: Rows) -> Integers:
 
 
 def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
-    """Memory in a sealed answer, estimated: ``max(0, answer plaintext - request plaintext - 16)``, plaintext being record
-    bytes less what the suite adds. Exact for AEAD and stream suites if the request had no padding; within a block for CBC."""
+    """Memory in a sealed answer, estimated: ``max(0, answer plaintext - request plaintext - 16)``, plaintext being
+    record bytes less what the suite adds. Exact for AEAD and stream suites if the request had no padding; within a
+    block for CBC."""
     leaked = np.zeros(len(heartbeats), np.int64)
     answers = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.RESPONSE)
     answers &= heartbeats["answers_message"] != NO_MESSAGE
@@ -80,14 +81,14 @@ def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
 
 
 def smallest_sealed_record(row: np.void) -> int | None:
-    """The least record length of a legal sealed heartbeat under what the row's session negotiated; None if not known."""
+    """The least record length of a legal sealed heartbeat under what the row's session negotiated; None if unknown."""
     sealing = _sealing(row)
     return sealing.record_bytes(HEADER_BYTES + PADDING_BYTES) if sealing else None
 
 
 def is_short_sealed(heartbeats: Rows) -> Flags:
     """Sealed requests in records too small to hold a legal heartbeat."""
-    flags = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.REQUEST)
+    flags: Flags = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.REQUEST)
     for index in np.flatnonzero(flags):
         least = smallest_sealed_record(heartbeats[index])
         flags[index] = least is not None and heartbeats["record_length"][index] < least
@@ -100,7 +101,7 @@ def answers_what_must_be_discarded(heartbeats: Rows) -> Flags:
     sealed = is_sealed(heartbeats)
     request_length = heartbeats["request_record_length"].astype(np.int64)
     least = HEADER_BYTES + np.maximum(0, heartbeats["request_claimed_length"].astype(np.int64)) + PADDING_BYTES
-    flags = answers & ~sealed & (request_length < least)
+    flags: Flags = answers & ~sealed & (request_length < least)
     for index in np.flatnonzero(answers & sealed):
         smallest = smallest_sealed_record(heartbeats[index])
         flags[index] = smallest is not None and request_length[index] < smallest

@@ -111,7 +111,7 @@ class Result:
         return {"engine": self.engine, "sources": self.sources, **self.totals}
 
 
-def replay(
+def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one piece
     *inputs: str | os.PathLike[str],
     config: Config | None = None,
     engine: str = "auto",
@@ -168,30 +168,34 @@ def replay(
         if stopped:
             break
 
+    seconds = {
+        "capture": span.seconds(),
+        "wall": round(time.monotonic() - clocks[0], 6),
+        "cpu": round(time.process_time() - clocks[1], 6),
+    }
     result.endpoints = analysis.endpoints()
+    result.totals = _totals(analysis, result.endpoints, decoder.counters()) | {"seconds": seconds}
     if tables:
         heartbeats = np.concatenate([facts.heartbeats for facts in tables])
         result.heartbeats = heartbeats[heartbeats["is_final"] == 1]
         result.sessions = np.concatenate([facts.sessions for facts in tables])
         result.flows = np.concatenate([facts.flows for facts in tables])
-    counters = decoder.counters()
-    result.totals = {
+    return result
+
+
+def _totals(analysis: Analysis, endpoints: list[dict[str, Any]], counters: dict[str, int]) -> dict[str, Any]:
+    """The summary but for engine, sources and seconds."""
+    return {
         **{name: counters[name] for name in _ALWAYS_COUNTED},
         "tls_sessions": analysis.sessions["tls"],
         "dtls_sessions": analysis.sessions["dtls"],
         "heartbeats": dict(analysis.heartbeats),
-        "leaked_bytes": sum(endpoint["leaked_bytes"] for endpoint in result.endpoints),
-        "leaked_bytes_estimated": sum(endpoint["leaked_bytes_estimated"] for endpoint in result.endpoints),
-        "endpoints": result.endpoints,
+        "leaked_bytes": sum(endpoint["leaked_bytes"] for endpoint in endpoints),
+        "leaked_bytes_estimated": sum(endpoint["leaked_bytes_estimated"] for endpoint in endpoints),
+        "endpoints": endpoints,
         "alerts": {str(sid): count for sid, count in sorted(analysis.alerts.items())},
         "drops": {name: count for name, count in counters.items() if name not in _ALWAYS_COUNTED} | analysis.drops(),
-        "seconds": {
-            "capture": span.seconds(),
-            "wall": round(time.monotonic() - clocks[0], 6),
-            "cpu": round(time.process_time() - clocks[1], 6),
-        },
     }
-    return result
 
 
 class _Span:

@@ -1,7 +1,7 @@
 """What sealing adds to a record, by cipher suite: the table behind every estimate of sealed bytes.
 
-Numbers are the IANA TLS Cipher Suites registry's. TLS 1.3 suites are left out: they hide the content type, so nothing of
-theirs is ever known to be a heartbeat.
+Numbers are the IANA TLS Cipher Suites registry's. TLS 1.3 suites are left out: they hide the content type, so nothing
+of theirs is ever known to be a heartbeat.
 """
 
 from __future__ import annotations
@@ -67,13 +67,10 @@ class Sealing:
 _SUITES: dict[Suite, str] = {
     # AES-GCM, AES-CCM, Camellia-GCM, ARIA-GCM: explicit nonce 8, tag 16 (RFC 5288, RFC 6655)
     Aead(24): (
-        "009c-00ad 00c6 c02b-c032 c050-c063 c06a-c06f c07a-c093 c09c-c09f c0a4-c0a7 c0ac-c0ad c0b0-c0b3 d001-d002 "
-        "d005"
+        "009c-00ad 00c6 c02b-c032 c050-c063 c06a-c06f c07a-c093 c09c-c09f c0a4-c0a7 c0ac-c0ad c0b0-c0b3 d001-d002 d005"
     ),
     # ChaCha20-Poly1305 (no explicit nonce, RFC 7905), AES-CCM-8 (nonce 8, tag 8)
-    Aead(16): (
-        "c0a0-c0a3 c0a8-c0ab c0ae-c0af c0ff cc13-cc15 cca8-ccae d003"
-    ),
+    Aead(16): ("c0a0-c0a3 c0a8-c0ab c0ae-c0af c0ff cc13-cc15 cca8-ccae d003"),
     # AES, Camellia, SEED
     Cbc(16, 20): (
         "002f-003a 0041-0046 0084-0089 008c-008d 0090-0091 0094-009b c004-c005 c009-c00a c00e-c00f c013-c014 "
@@ -90,31 +87,23 @@ _SUITES: dict[Suite, str] = {
         "c071 c073 c075 c077 c079 c095 c097 c099 c09b"
     ),
     # DES, RC2, IDEA
-    Cbc(8, 16): (
-        "0006 0022-0023 0025 0029-002a 0061"
-    ),
+    Cbc(8, 16): ("0006 0022-0023 0025 0029-002a 0061"),
     # 3DES, DES, RC2, IDEA
     Cbc(8, 20): (
         "0007-0016 0019-001b 001e-001f 0021 0026-0027 0062-0063 008b 008f 0093 c003 c008 c00d c012 c017 c01a-c01c "
         "c034 fefe-feff ffe0-ffe1"
     ),
     # RC4, NULL
-    Stream(16): (
-        "0001 0003-0004 0017-0018 0024 002b 0060"
-    ),
+    Stream(16): ("0001 0003-0004 0017-0018 0024 002b 0060"),
     # RC4, NULL, Salsa20
     Stream(20): (
         "0002 0005 0020 0028 002c-002e 0064-0066 008a 008e 0092 c001-c002 c006-c007 c00b-c00c c010-c011 c015-c016 "
         "c033 c039 e410-e41f"
     ),
     # NULL
-    Stream(32): (
-        "003b 00b0 00b4 00b8 c03a"
-    ),
+    Stream(32): ("003b 00b0 00b4 00b8 c03a"),
     # NULL
-    Stream(48): (
-        "00b1 00b5 00b9 c03b"
-    ),
+    Stream(48): ("00b1 00b5 00b9 c03b"),
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hbids.detect.exposure import ExposureDetector
 from hbids.detect.flood import FloodDetector
+from hbids.detect.harvest import HarvestDetector
 from hbids.detect.leak import LeakDetector
 from hbids.detect.request import RequestDetector
 from hbids.detect.sealed import SealedDetector
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["DETECTORS", "open_detectors"]
 
-DETECTORS = (RequestDetector, LeakDetector, SealedDetector, FloodDetector, UnansweredDetector, ExposureDetector)
+DETECTORS = (
+    RequestDetector,
+    LeakDetector,
+    SealedDetector,
+    HarvestDetector,
+    FloodDetector,
+    UnansweredDetector,
+    ExposureDetector,
+)
 
 
 def open_detectors(thresholds: Thresholds) -> list[Detector]:

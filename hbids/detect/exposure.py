@@ -3,8 +3,8 @@
 What it sees
     A ServerHello that accepts extension 15, whatever the mode (1016500), once an endpoint.
 Why it matters
-    The inventory nobody has: a server that accepts may be vulnerable, and needs its OpenSSL looked at. One that does not
-    accept may be vulnerable all the same (1.0.1 to 1.0.1f answer without negotiation), so silence here proves nothing.
+    The inventory nobody has: a server that accepts may be vulnerable, and needs its OpenSSL looked at. One that does
+    not accept may be vulnerable all the same (1.0.1 to 1.0.1f answer without negotiation): silence here proves nothing.
 Evidence
     The extension in the ServerHello, readable in every version before TLS 1.3.
 Limits

@@ -4,8 +4,8 @@ What it sees
     ``flood_messages`` requests, clear or sealed, from one source to one endpoint within ``flood_window_ns`` (1016210).
     One finding a window.
 Why it matters
-    RFC 6520 section 4 allows one request in flight and expects pauses; who sends many is looking for something, even when
-    every single one is legal in size.
+    RFC 6520 section 4 allows one request in flight and expects pauses; who sends many is looking for something, even
+    when every single one is legal in size.
 Evidence
     Counted requests of packets seen. The defaults stand, with their reason, in ``hbids/config.py``.
 Limits

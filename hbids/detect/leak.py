@@ -11,8 +11,8 @@ Why it matters
     passed through the process must be taken as known to it.
 Evidence
     Clear: ``max(0, min(claimed, answer bytes seen - 3) - (request record length - 3))``, continuation records counted,
-    only bytes on the wire counted. Sealed: answer plaintext less request plaintext less 16, plaintext being record bytes
-    less what the negotiated suite adds; marked an estimate.
+    only bytes on the wire counted. Sealed: answer plaintext less request plaintext less 16, plaintext being record
+    bytes less what the negotiated suite adds; marked an estimate.
 Limits
     An answer whose request was not captured is not measured. Sealed estimates under CBC are off by up to a block; TLS
     compression would make them too small.

@@ -51,7 +51,8 @@ class RequestDetector:
         rows = heartbeats[asked]
         overread, broken = overread_bytes(rows), breaks_rfc_6520(rows)
         suspicious = broken | (rows["heartbeat_accepted"] == ABSENT)
-        return [_finding(rows[index], int(overread[index]), bool(broken[index])) for index in np.flatnonzero(suspicious)]
+        indices = np.flatnonzero(suspicious)
+        return [_finding(rows[index], int(overread[index]), bool(broken[index])) for index in indices]
 
 
 def _finding(row: np.void, overread: int, broken: bool) -> Finding:

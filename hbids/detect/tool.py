@@ -2,11 +2,11 @@
 
 What it sees
     Findings about heartbeats whose request and session match an entry of ``signatures/tools/tools.yaml``: sizes nobody
-    else sends, constant randoms, JA3. The name goes into the finding's ``tools``, and once for each source, endpoint and
-    tool a finding of its own says so (1016600).
+    else sends, constant randoms, JA3. The name goes into the finding's ``tools``, and once for each source, endpoint
+    and tool a finding of its own says so (1016600).
 Why it matters
-    A survey that asks once and a harvester look alike at the first request; the tool is a hint which it is, and what the
-    other side could know.
+    A survey that asks once and a harvester look alike at the first request; the tool is a hint which it is, and what
+    the other side could know.
 Evidence
     Constants of the tools' sources, measured on the wire of the real ones.
 Limits

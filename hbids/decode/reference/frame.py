@@ -4,7 +4,7 @@ raises, and must count exactly what it could not read."""
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hbids.facts import NO_VLAN
 
@@ -23,6 +23,7 @@ MAX_EXTENSION_HEADERS = 16
 V4_MAPPED = bytes(10) + b"\xff\xff"
 # Address families that BSD systems and Linux write for IPv4 and IPv6 on loopback captures.
 NULL_FAMILIES = (2, 10, 24, 28, 30)
+BYTE_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LINK_SLL2 = 0, 1, 108, 113, 276
 LINKS_RAW_IP = (12, 14, 101, 228, 229)
@@ -62,7 +63,7 @@ def parse_frame(link_type: int, frame: bytes) -> Segment | str:
     elif link_type in (LINK_NULL, LINK_LOOP):
         if len(frame) < 4:
             return "frame_truncated"
-        if int.from_bytes(frame[:4], "little") not in NULL_FAMILIES and int.from_bytes(frame[:4], "big") not in NULL_FAMILIES:
+        if not any(int.from_bytes(frame[:4], order) in NULL_FAMILIES for order in BYTE_ORDERS):
             return "not_ip"
         return _parse_ip(frame[4:], vlan)
     else:
@@ -144,9 +145,7 @@ def _parse_ipv6(packet: bytes, vlan: list[int]) -> Segment | str:
     return "ip_malformed"
 
 
-def _parse_tcp(
-    data: bytes, claimed: int, src_addr: bytes, dst_addr: bytes, ttl: int, vlan: list[int]
-) -> Segment | str:
+def _parse_tcp(data: bytes, claimed: int, src_addr: bytes, dst_addr: bytes, ttl: int, vlan: list[int]) -> Segment | str:
     if claimed < 20:
         return "tcp_malformed"
     if len(data) < 20:

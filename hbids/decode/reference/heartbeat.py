@@ -1,9 +1,10 @@
 """Heartbeat messages of one flow (RFC 6520 section 4): which records make up a message, and which request it answers.
 
 Every clear request is one record, whatever it claims: a vulnerable peer reads each record as a message of its own. A
-long answer comes in several records, of which only the first has a header; what follows is raw memory and must never be
-read as a header, yet nobody may hide a request behind a claimed answer. So a record continues an answer only where a
-peer that cuts at its fragment size would have cut, and only an answer to a request that was asked (or could not be seen).
+long answer comes in several records, of which only the first has a header; what follows is raw memory and must never
+be read as a header, yet nobody may hide a request behind a claimed answer. So a record continues an answer only where
+a peer that cuts at its fragment size would have cut, and only an answer to a request that was asked (or could not be
+seen).
 
 Sealed heartbeats do not show their type. One that comes while a request of the other side is unanswered is an answer;
 after a full-size record of an answer, the next one continues it unless another request is waiting.
@@ -75,7 +76,6 @@ class Message:
         if self.protection is Protection.SEALED:
             return self.bytes_seen > sent + PADDING_BYTES
         return min(self.claimed_length, self.bytes_seen - HEADER_BYTES) > max(0, sent - HEADER_BYTES)
-
 
     def left_bytes(self) -> int:
         """What a clear answer still owes: header, claimed payload and padding less the records so far."""

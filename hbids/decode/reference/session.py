@@ -35,7 +35,6 @@ from hbids.facts import (
     NOT_SEEN,
     Answer,
     Direction,
-    Kind,
     Phase,
     Protection,
     TlsStart,

@@ -48,8 +48,7 @@ impl Engine {
 
     /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
     pub fn feed(&mut self, data: &[u8], frames: &[u8]) -> Facts {
-        let (rows, _) = frames.as_chunks::<FRAME_ROW_BYTES>();
-        for row in rows {
+        for row in frames.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk) {
             let row = FrameRow::read(row);
             let start = (row.offset as usize).min(data.len());
             let end = start.saturating_add(row.captured_bytes as usize).min(data.len());

@@ -242,10 +242,7 @@ impl Flow {
         if own.syn_seen && own.initial_seq == segment.seq {
             return false;
         }
-        if self.closed.is_some()
-            || !self.has_payload
-            || run.time_ns.saturating_sub(self.end_ns) >= REUSE_IDLE_NS
-        {
+        if self.closed.is_some() || !self.has_payload || run.time_ns.saturating_sub(self.end_ns) >= REUSE_IDLE_NS {
             return true;
         }
         run.counters.syn_ignored += 1;

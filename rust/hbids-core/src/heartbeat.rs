@@ -145,8 +145,7 @@ impl Opening {
             return Protection::Clear;
         }
         let carried = u32::from(self.length - HEADER_BYTES);
-        let claimed =
-            self.head().get(1..).unwrap_or(&[]).iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let claimed = self.head().get(1..).unwrap_or(&[]).iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
         if claimed == carried || claimed + PADDING_BYTES == carried {
             Protection::Clear
         } else {

@@ -96,13 +96,7 @@ impl<'a> ClientHello<'a> {
         let ciphers = vector16(rest);
         let rest = skip(rest, 2 + ciphers.len());
         let rest = skip(rest, 1 + vector8(rest).len()); // compression methods
-        Some(Self {
-            version: be16(body)?,
-            random: &body[2..34],
-            session_id,
-            ciphers,
-            extensions: vector16(rest),
-        })
+        Some(Self { version: be16(body)?, random: &body[2..34], session_id, ciphers, extensions: vector16(rest) })
     }
 
     pub(crate) fn heartbeat_mode(&self) -> i16 {
@@ -187,8 +181,7 @@ impl<'a> ClientHello<'a> {
         ciphers.sort_unstable();
         listed.sort_unstable();
         let mut listed_text = join_hex(&listed);
-        let signatures: Vec<u16> =
-            words(self.list(EXT_SIGNATURES)).filter(|number| !is_grease(*number)).collect();
+        let signatures: Vec<u16> = words(self.list(EXT_SIGNATURES)).filter(|number| !is_grease(*number)).collect();
         if !listed_text.is_empty() && !signatures.is_empty() {
             listed_text.push('_');
             listed_text.push_str(&join_hex(&signatures));

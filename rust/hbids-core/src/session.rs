@@ -3,7 +3,9 @@
 use crate::flow::{Flow, NOT_SEEN};
 use crate::frame::NO_VLAN;
 use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
-use crate::record::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO};
+use crate::record::{
+    APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO,
+};
 use crate::run::Run;
 
 /// A protocol version that was not seen.
@@ -176,8 +178,7 @@ impl Flow {
         self.give_up_hello(run, side);
         let records = &self.sides[side].records;
         let handshakes = usize::from(HANDSHAKE - FIRST_TYPE);
-        let began_otherwise =
-            records.iter().enumerate().any(|(index, count)| index != handshakes && *count > 0);
+        let began_otherwise = records.iter().enumerate().any(|(index, count)| index != handshakes && *count > 0);
         if !self.said_hello && !began_otherwise {
             self.hello_may_be_missed = true;
             self.verified = false;
@@ -376,13 +377,8 @@ impl Flow {
     pub(crate) fn end_session(&mut self, run: &mut Run) {
         self.end_heartbeats(run);
         if self.said_hello && !self.session_written {
-            let server = ServerFields {
-                version: NO_VERSION,
-                random: &[],
-                protocol: &[],
-                ja3s: None,
-                resumed: ANSWER_UNKNOWN,
-            };
+            let server =
+                ServerFields { version: NO_VERSION, random: &[], protocol: &[], ja3s: None, resumed: ANSWER_UNKNOWN };
             self.write_session(run, &server);
         }
     }

@@ -8,7 +8,7 @@ const PIECE_OVERHEAD_BYTES: u64 = 512;
 
 /// `later - earlier` in 32-bit sequence space (RFC 9293 section 3.4).
 pub(crate) fn distance(later: u32, earlier: u32) -> i32 {
-    later.wrapping_sub(earlier).cast_signed()
+    i32::from_ne_bytes(later.wrapping_sub(earlier).to_ne_bytes())
 }
 
 /// A segment that waits behind a hole. `data` may be shorter than `length` (snap length).
@@ -156,8 +156,7 @@ impl Flow {
                 let rest = data.get(skip..).unwrap_or(&[]);
                 let kept = rest.len().min(usize::try_from(new_length).unwrap_or(0));
                 let offset = u32::try_from(at).unwrap_or(0);
-                let piece =
-                    Piece { seq: next_seq.wrapping_add(offset), length: new_length, data: rest[..kept].into() };
+                let piece = Piece { seq: next_seq.wrapping_add(offset), length: new_length, data: rest[..kept].into() };
                 holes.insert(run, index, piece);
                 index += 1;
             }

@@ -158,9 +158,7 @@ impl FlowTable {
         let standing = flow.standing;
         let at = self.slab.put(flow);
         let Self { slab, index, hasher, .. } = self;
-        index.insert_unique(hasher.hash_one(key), at, |at| {
-            slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key))
-        });
+        index.insert_unique(hasher.hash_one(key), at, |at| slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key)));
         self.link(at, standing);
         at
     }
@@ -197,8 +195,7 @@ impl FlowTable {
     }
 
     fn unlink(&mut self, at: u32) {
-        let Some((previous, next, standing)) =
-            self.slab.get(at).map(|flow| (flow.previous, flow.next, flow.standing))
+        let Some((previous, next, standing)) = self.slab.get(at).map(|flow| (flow.previous, flow.next, flow.standing))
         else {
             return;
         };

@@ -62,7 +62,11 @@ pub struct Engine {
 impl Engine {
     /// Run a step with the interpreter released. A panic costs the rest of the step and all flow state, and is counted;
     /// rows already written are kept and come with the next step.
-    fn step<'py>(&mut self, py: Python<'py>, work: impl FnOnce(&mut hbids_core::Engine) -> Facts + Send) -> Tables<'py> {
+    fn step<'py>(
+        &mut self,
+        py: Python<'py>,
+        work: impl FnOnce(&mut hbids_core::Engine) -> Facts + Send,
+    ) -> Tables<'py> {
         let panics = std::mem::take(&mut self.panic_next);
         let engine = &mut self.engine;
         let outcome = py.detach(|| {
@@ -77,11 +81,7 @@ impl Engine {
             self.engine.reset();
             Facts::default()
         });
-        (
-            PyBytes::new(py, &facts.heartbeats),
-            PyBytes::new(py, &facts.sessions),
-            PyBytes::new(py, &facts.flows),
-        )
+        (PyBytes::new(py, &facts.heartbeats), PyBytes::new(py, &facts.sessions), PyBytes::new(py, &facts.flows))
     }
 }
 
@@ -94,7 +94,7 @@ impl Engine {
 
     /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables.
     fn feed<'py>(&mut self, py: Python<'py>, data: &[u8], frames: &[u8]) -> PyResult<Tables<'py>> {
-        if !frames.len().is_multiple_of(hbids_core::FRAME_ROW_BYTES) {
+        if frames.len() % hbids_core::FRAME_ROW_BYTES != 0 {
             return Err(PyValueError::new_err("frames: not a whole number of FRAME_DTYPE rows"));
         }
         Ok(self.step(py, |engine| engine.feed(data, frames)))
