@@ -51,7 +51,7 @@ wheel: $(VENV)/.installed-dev
 		|| echo 'LOUD: this wheel has no native engine (no Rust here, or its build failed).'
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks
+	$(BIN)/python -m benchmarks.replay
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info hbids/_native*.so rust/target
