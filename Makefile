@@ -45,10 +45,10 @@ else
 endif
 
 wheel: $(VENV)/.installed-dev
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m build --wheel
-	@unzip -l dist/*.whl 2>/dev/null | grep -q '_native.*\.so' || $(BIN)/python -m zipfile -l dist/*.whl | grep -q '_native.*\.so' \
-		|| echo 'LOUD: this wheel has no native engine (no Rust here, or its build failed).'
+	@$(BIN)/python -m zipfile -l dist/*.whl | grep -q '_native.*\.so' \
+		|| { echo '*** this wheel has NO native engine: no Rust here, or its build failed'; test -z "$$CI"; }
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.replay
