@@ -44,9 +44,9 @@ else
 	@echo 'Rust not checked: no cargo here.'; test -z "$$CI"
 endif
 
-wheel: $(VENV)/.installed-dev
+wheel: $(VENV)/.created
 	rm -rf build/lib build/bdist.* dist
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@$(BIN)/python -m zipfile -l dist/*.whl | grep -q '_native.*\.so' \
 		|| { echo '*** this wheel has NO native engine: no Rust here, or its build failed'; test -z "$$CI"; }
 
