@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 VENV ?= .venv
 BIN := $(VENV)/bin
