@@ -161,7 +161,8 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
             stopped = stop is not None and stop()
             if stopped:
                 break
-        take(decoder.finish())  # every argument is a capture of its own
+        for facts in decoder.finish():  # every argument is a capture of its own
+            take(facts)
         done_bytes += capture.bytes_read
         result.sources += capture.sources
         result.problems += capture.problems

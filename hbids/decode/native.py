@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hbids import _native
 from hbids.config import Limits
+from hbids.decode.engine import FINISH_STEP_FLOWS
 from hbids.facts import FLOW_DTYPE, HEARTBEAT_DTYPE, SESSION_DTYPE, Facts, FrameBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["NativeEngine"]
 
@@ -26,9 +32,10 @@ class NativeEngine:
         """Decode a batch."""
         return _facts(self._engine.feed(batch.data, batch.frames.tobytes()))
 
-    def finish(self) -> Facts:
+    def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""
-        return _facts(self._engine.finish())
+        while self._engine.has_flows():
+            yield _facts(self._engine.finish(FINISH_STEP_FLOWS))
 
     def counters(self) -> dict[str, int]:
         """Totals so far; see docs/counters.md."""

@@ -15,9 +15,10 @@ Limits
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hbids import fingerprints
 from hbids.detect.common import Remembered, address_text
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ToolRecogniser"]
 
 RECOGNISED = 1016600
-RANDOM_PREFIX_BYTES = 4
+BEGINNING_BYTES = 4
+"""Enough to leave out nearly all sessions at once; what is left is compared in full."""
 
 FlowKey = tuple[str, int, str, int]
 
@@ -41,7 +43,7 @@ class ToolRecogniser:
         self._sessions: Remembered[FlowKey, dict[str, str]] = Remembered()
         """Of the sessions, only those that show a constant of some tool."""
         self._told: Remembered[tuple[str, str, int, str], None] = Remembered()
-        self._ja3s, self._random_prefixes = _constants()
+        self._random_beginnings, self._ja3_beginnings = _beginnings()
 
     def attribute(self, facts: Facts, findings: Iterable[Finding]) -> list[Finding]:
         """Name the tools of ``findings`` (in their context); what is newly known comes back as findings."""
@@ -62,9 +64,8 @@ class ToolRecogniser:
         sessions = facts.sessions
         shows = np.zeros(len(sessions), bool)
         for name in ("client_random", "server_random"):
-            prefixes = np.ascontiguousarray(sessions[name][:, :RANDOM_PREFIX_BYTES]).view("<u4").reshape(-1)
-            shows |= np.isin(prefixes, self._random_prefixes)
-        shows |= np.fromiter((ja3 in self._ja3s for ja3 in sessions["ja3"].tolist()), bool, len(sessions))
+            shows |= _begin_with(sessions[name], self._random_beginnings)
+        shows |= _begin_with(sessions["ja3"], self._ja3_beginnings)
         for row in sessions[shows]:
             key = (
                 address_text(row["client_addr"]),
@@ -89,17 +90,29 @@ class ToolRecogniser:
         return next((tool for tool in fingerprints.shipped() if tool.matches(request, session)), None)
 
 
-def _constants() -> tuple[frozenset[bytes], np.ndarray[tuple[int], np.dtype[np.uint32]]]:
-    """The JA3s and the beginnings of randoms that any tool is known by."""
-    tools = fingerprints.shipped()
-    ja3s = frozenset(tool.session["ja3"].encode() for tool in tools if "ja3" in tool.session)
-    beginnings = {
-        bytes.fromhex(tool.session[name])[:RANDOM_PREFIX_BYTES]
-        for tool in tools
-        for name in ("client_random", "server_random")
-        if name in tool.session
-    }
-    return ja3s, np.frombuffer(b"".join(sorted(beginnings)), "<u4")
+def _beginnings() -> tuple[list[int], list[int]]:
+    """How the randoms and the JA3s begin that any tool is known by."""
+    randoms, ja3s = set(), set()
+    for tool in fingerprints.shipped():
+        for name, constant in tool.session.items():
+            if name == "ja3":
+                ja3s.add(_beginning(constant.encode()))
+            else:
+                randoms.add(_beginning(bytes.fromhex(constant)))
+    return sorted(randoms), sorted(ja3s)
+
+
+def _beginning(constant: bytes) -> int:
+    return int.from_bytes(constant[:BEGINNING_BYTES], "little")
+
+
+def _begin_with(column: np.ndarray[Any, Any], beginnings: list[int]) -> npt.NDArray[np.bool_]:
+    """Which fields of a column of 32 bytes begin with one of these."""
+    first = np.ascontiguousarray(column).view("<u4").reshape(-1, 32 // BEGINNING_BYTES)[:, 0]
+    shows = np.zeros(len(column), bool)
+    for beginning in beginnings:
+        shows |= first == beginning
+    return shows
 
 
 def _flow_key(flow: FlowContext) -> FlowKey:

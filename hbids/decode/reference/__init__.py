@@ -8,11 +8,17 @@ connection), ``stream`` (bytes in order), ``record`` (TLS records), ``session`` 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hbids.config import Limits
+from hbids.decode.engine import FINISH_STEP_FLOWS
 from hbids.decode.reference.flow import FlowTable
 from hbids.decode.reference.frame import parse_frame
 from hbids.decode.reference.run import Run
 from hbids.facts import Facts, FrameBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ReferenceEngine"]
 
@@ -45,10 +51,11 @@ class ReferenceEngine:
                 self._flows.packet(segment, wire_bytes)
         return run.rows.take()
 
-    def finish(self) -> Facts:
+    def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""
-        self._flows.finish()
-        return self._run.rows.take()
+        while self._flows:
+            self._flows.finish(FINISH_STEP_FLOWS)
+            yield self._run.rows.take()
 
     def counters(self) -> dict[str, int]:
         """Totals so far; see docs/counters.md."""

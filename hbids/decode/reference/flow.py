@@ -1,8 +1,10 @@
 """Flows: both directions of a connection, and the table that bounds how many are held.
 
 A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart (the two directions may be tagged
-differently). Flows wait in four lists by what is known of them; each list has its own idle time, and when the table is
-full the oldest flow of the first list that has one goes.
+differently). Flows wait in four lists by what is known of them. Each list has its own idle time; a flow is looked at
+when it has been listed for that long, and listed anew if it was active since: it ends between one and two idle times
+after its last packet, and nothing is moved for a packet. When the table is full, the first flow of the first list that
+has one goes, unless it was active since it was listed (then the next one's turn comes, for a few).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from hbids.facts import ABSENT, Direction, EndReason, Transport
 __all__ = ["FlowTable"]
 
 SWEEP_NS = 1_000_000_000
+SECOND_CHANCES = 8
+"""Flows that were active since they were listed, passed over when one must go."""
 REUSE_IDLE_NS = 2_000_000_000
 """A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy."""
 RST_WINDOW = 1 << 20
@@ -49,7 +53,7 @@ class Flow:
         self.vlan = segment.vlan
         self.start_ns = self.end_ns = run.time_ns
         self._checkpoints = 0
-        self.touched_ns = 0
+        self.touched_ns = self.listed_ns = 0
         self.midstream = not segment.flags & SYN
         self.standing = Standing.OPENING
         self.closed: EndReason | None = None
@@ -244,9 +248,12 @@ class FlowTable:
         for flows, timeout_ns in zip(self._lists, self._timeouts_ns, strict=True):
             while flows:
                 flow = next(iter(flows.values()))
-                if flow.touched_ns + timeout_ns > self._clock_ns:
+                if flow.listed_ns + timeout_ns > self._clock_ns:
                     break
-                self._end(flow, EndReason.TIMEOUT)
+                if flow.touched_ns + timeout_ns <= self._clock_ns:
+                    self._end(flow, EndReason.TIMEOUT)
+                else:
+                    self._relist(flow)
 
     def packet(self, segment: Segment, wire_bytes: int) -> None:
         """Give a packet to its flow."""
@@ -262,34 +269,49 @@ class FlowTable:
         flow.packet(side, segment, wire_bytes)
         self._touch(flow)
 
-    def finish(self) -> None:
-        """End all flows, in the order they began."""
-        for flow in sorted(self._flows.values(), key=lambda flow: flow.flow_id):
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def finish(self, most: int) -> None:
+        """End so many flows, in the order they began; the clock starts anew after the last."""
+        for flow in sorted(self._flows.values(), key=lambda flow: flow.flow_id)[:most]:
             self._end(flow, EndReason.CAPTURE_END)
-        self._clock_ns = None
+        if not self._flows:
+            self._clock_ns = None
 
     def _open(self, key: Key, segment: Segment) -> Flow:
         if len(self._flows) >= max(1, self._run.limits.flows):
-            oldest = next(next(iter(flows.values())) for flows in self._lists if flows)
-            self._run.counters["flows_evicted"] += 1
-            self._end(oldest, EndReason.EVICTED)
+            self._evict()
         self._run.counters["flows"] += 1
         flow = Flow(self._run, self._run.counters["flows"], key, segment)
-        flow.touched_ns = self._clock_ns or 0
+        flow.touched_ns = flow.listed_ns = self._clock_ns or 0
         self._flows[key] = flow
         self._lists[flow.standing][flow.flow_id] = flow
         return flow
 
+    def _evict(self) -> None:
+        """Make room for one flow."""
+        for chance in range(SECOND_CHANCES + 1):
+            flow = next(next(iter(flows.values())) for flows in self._lists if flows)
+            active = flow.touched_ns - flow.listed_ns >= SWEEP_NS
+            if not active or chance == SECOND_CHANCES:
+                self._run.counters["flows_evicted"] += 1
+                self._end(flow, EndReason.EVICTED)
+                return
+            self._relist(flow)
+
     def _touch(self, flow: Flow) -> None:
-        """Move a flow to the end of its list; order within a second does not matter and is not kept."""
-        assert self._clock_ns is not None
-        standing = flow.current_standing()
-        if standing is flow.standing and self._clock_ns - flow.touched_ns < SWEEP_NS:
-            return
-        flow.touched_ns = self._clock_ns
+        """Note that a flow was active, and put it where it belongs by what is known of it now."""
+        flow.touched_ns = self._clock_ns or 0
+        if flow.current_standing() is not flow.standing:
+            self._relist(flow)
+
+    def _relist(self, flow: Flow) -> None:
+        """Move a flow to the end of its list."""
         del self._lists[flow.standing][flow.flow_id]
-        flow.standing = standing
-        self._lists[standing][flow.flow_id] = flow
+        flow.listed_ns = self._clock_ns or 0
+        flow.standing = flow.current_standing()
+        self._lists[flow.standing][flow.flow_id] = flow
 
     def _end(self, flow: Flow, reason: EndReason) -> None:
         del self._flows[flow.key]

@@ -1,12 +1,14 @@
 //! Frames in, facts out.
 
-use crate::frame::parse_frame;
+use crate::frame::{parse_frame, Dropped};
 use crate::rows::Facts;
 use crate::run::{Counters, Limits, Run};
-use crate::table::FlowTable;
+use crate::table::{FlowTable, Packet};
 
 /// The year 2116. Later timestamps are taken for this one, so that adding a timeout never overflows.
 const LATEST_TIME_NS: i64 = 1 << 62;
+/// Frames looked at together: the flows of all of them are on their way from memory while the first is worked on.
+const WINDOW_FRAMES: usize = 32;
 /// Bytes of one row of `FRAME_DTYPE`.
 pub const FRAME_ROW_BYTES: usize = 24;
 
@@ -48,31 +50,45 @@ impl Engine {
 
     /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
     pub fn feed(&mut self, data: &[u8], frames: &[u8]) -> Facts {
-        for row in frames.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk) {
-            let row = FrameRow::read(row);
-            let start = (row.offset as usize).min(data.len());
-            let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
-            self.frame(&row, &data[start..end]);
+        let mut window = Vec::with_capacity(WINDOW_FRAMES);
+        for rows in frames.chunks(WINDOW_FRAMES * FRAME_ROW_BYTES) {
+            for row in rows.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk) {
+                let row = FrameRow::read(row);
+                let start = (row.offset as usize).min(data.len());
+                let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
+                let packet = parse_frame(row.link_type, &data[start..end]).map(|segment| self.flows.address(segment));
+                window.push((row, packet));
+            }
+            self.flows.look_ahead(window.iter_mut().filter_map(|(_, packet)| packet.as_mut().ok()));
+            for (row, packet) in window.drain(..) {
+                self.frame(&row, packet);
+            }
         }
         self.run.rows.take()
     }
 
-    fn frame(&mut self, row: &FrameRow, frame: &[u8]) {
+    fn frame(&mut self, row: &FrameRow, packet: Result<Packet<'_>, Dropped>) {
         let run = &mut self.run;
         run.packet_number += 1;
         run.time_ns = row.time_ns.clamp(0, LATEST_TIME_NS);
         run.counters.packets += 1;
         run.counters.bytes += u64::from(row.wire_bytes);
         self.flows.tick(run);
-        match parse_frame(row.link_type, frame) {
-            Ok(segment) => self.flows.packet(run, &segment, row.wire_bytes),
+        match packet {
+            Ok(packet) => self.flows.packet(run, &packet, row.wire_bytes),
             Err(dropped) => dropped.count(&mut run.counters),
         }
     }
 
-    /// End every flow that is still open.
-    pub fn finish(&mut self) -> Facts {
-        self.flows.finish(&mut self.run);
+    /// Whether any flow is open.
+    #[must_use]
+    pub fn has_flows(&self) -> bool {
+        !self.flows.is_empty()
+    }
+
+    /// End so many flows, in the order they began. Once none is left the engine may be fed a fresh capture.
+    pub fn finish(&mut self, most: usize) -> Facts {
+        self.flows.finish(&mut self.run, most);
         self.run.rows.take()
     }
 

@@ -145,8 +145,10 @@ pub(crate) struct Flow {
     pub(crate) flow_id: u64,
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
-    /// When the table last moved it to the end of its list.
+    /// When it last had a packet, by the table's clock.
     pub(crate) touched_ns: i64,
+    /// When the table last moved it to the end of its list.
+    pub(crate) listed_ns: i64,
     /// Until the session row is written.
     pub(crate) hello: Option<Box<Hello>>,
     /// From the first heartbeat on.
@@ -188,6 +190,7 @@ impl Flow {
             start_ns: run.time_ns,
             end_ns: run.time_ns,
             touched_ns: 0,
+            listed_ns: 0,
             hello: None,
             heartbeats: None,
             checkpoints: 0,
@@ -212,6 +215,14 @@ impl Flow {
             hello_may_be_missed: midstream,
             verified: false,
         }
+    }
+
+    /// Read a little of every part that a packet will need, so that all of it comes from memory at once.
+    pub(crate) fn touch(&self) -> u64 {
+        let of_side = |side: &Side| {
+            side.packets ^ side.header_ns.unsigned_abs() ^ u64::from(side.records[0]) ^ u64::from(side.record_type)
+        };
+        of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start)
     }
 
     // --- roles ---

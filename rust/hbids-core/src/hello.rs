@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use ahash::RandomState;
 use md5::{Digest, Md5};
@@ -125,9 +126,19 @@ impl<'a> ClientHello<'a> {
         })
     }
 
-    /// ALPN names, comma-joined.
-    pub(crate) fn protocols_joined(&self) -> Vec<u8> {
-        self.protocols().collect::<Vec<_>>().join(&b","[..])
+    /// Append the ALPN names, comma-joined and cut at `most` bytes.
+    pub(crate) fn join_protocols(&self, text: &mut Vec<u8>, most: usize) {
+        let start = text.len();
+        for (index, name) in self.protocols().enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(name);
+            if text.len() - start >= most {
+                text.truncate(start + most);
+                return;
+            }
+        }
     }
 
     fn list(&self, extension: u16) -> &'a [u8] {
@@ -283,7 +294,6 @@ impl<'a> ServerHello<'a> {
 }
 
 /// JA3 and JA4 of a ClientHello.
-#[derive(Clone)]
 pub(crate) struct Fingerprints {
     pub(crate) ja3: [u8; 32],
     pub(crate) ja4: Vec<u8>,
@@ -292,23 +302,23 @@ pub(crate) struct Fingerprints {
 /// Many clients send the same hello but for its random: fingerprints are computed once a shape.
 #[derive(Default)]
 pub(crate) struct FingerprintCache {
-    known: HashMap<Vec<u8>, Fingerprints, RandomState>,
+    known: HashMap<Vec<u8>, Arc<Fingerprints>, RandomState>,
 }
 
 /// Shapes remembered: far more than stacks exist; clients that vary every hello only lose the saving.
 const CACHE_SHAPES: usize = 4_096;
 
 impl FingerprintCache {
-    pub(crate) fn of(&mut self, hello: &ClientHello<'_>) -> Fingerprints {
+    pub(crate) fn of(&mut self, hello: &ClientHello<'_>) -> Arc<Fingerprints> {
         let shape = hello.shape();
         if let Some(known) = self.known.get(&shape) {
-            return known.clone();
+            return Arc::clone(known);
         }
-        let computed = Fingerprints { ja3: hello.ja3(), ja4: hello.ja4() };
+        let computed = Arc::new(Fingerprints { ja3: hello.ja3(), ja4: hello.ja4() });
         if self.known.len() >= CACHE_SHAPES {
             self.known.clear();
         }
-        self.known.insert(shape, computed.clone());
+        self.known.insert(shape, Arc::clone(&computed));
         computed
     }
 }

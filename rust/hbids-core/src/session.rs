@@ -1,5 +1,7 @@
 //! What is known of the TLS session on one flow: see `hbids/decode/reference/session.py` for the rules.
 
+use std::sync::Arc;
+
 use crate::flow::{Flow, NOT_SEEN};
 use crate::frame::NO_VLAN;
 use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
@@ -25,6 +27,10 @@ const MESSAGE_HEADER_BYTES: usize = 4;
 const FIRST_TYPE: u8 = CHANGE_CIPHER_SPEC;
 const SMALL_TYPES: usize = 3;
 
+fn cut(bytes: &[u8], most: usize) -> &[u8] {
+    &bytes[..bytes.len().min(most)]
+}
+
 fn yes_no(fact: bool) -> u8 {
     if fact {
         ANSWER_YES
@@ -40,10 +46,26 @@ struct ClientFields {
     hello_length: i32,
     heartbeat_offered: i16,
     random: [u8; 32],
-    server_name: Box<[u8]>,
-    protocols: Box<[u8]>,
-    fingerprints: Option<Fingerprints>,
-    session_id: Option<Box<[u8]>>,
+    fingerprints: Option<Arc<Fingerprints>>,
+    /// Session id, server name and ALPN names, back to back: one allocation for the lifetime of a handshake.
+    texts: Box<[u8]>,
+    session_id_length: u8,
+    server_name_length: u8,
+}
+
+impl ClientFields {
+    fn session_id(&self) -> &[u8] {
+        &self.texts[..usize::from(self.session_id_length)]
+    }
+
+    fn server_name(&self) -> &[u8] {
+        let start = usize::from(self.session_id_length);
+        &self.texts[start..start + usize::from(self.server_name_length)]
+    }
+
+    fn protocols(&self) -> &[u8] {
+        &self.texts[usize::from(self.session_id_length) + usize::from(self.server_name_length)..]
+    }
 }
 
 impl Default for ClientFields {
@@ -54,10 +76,10 @@ impl Default for ClientFields {
             hello_length: i32::from(NOT_SEEN),
             heartbeat_offered: NOT_SEEN,
             random: [0; 32],
-            server_name: Box::default(),
-            protocols: Box::default(),
             fingerprints: None,
-            session_id: None,
+            texts: Box::default(),
+            session_id_length: 0,
+            server_name_length: 0,
         }
     }
 }
@@ -75,7 +97,7 @@ struct ServerFields<'a> {
 #[derive(Default)]
 pub(crate) struct Hello {
     /// Bytes of the first handshake messages of each side.
-    handshake: [Vec<u8>; 2],
+    handshake: [Box<[u8]>; 2],
     client: ClientFields,
     time_ns: Option<i64>,
 }
@@ -197,7 +219,8 @@ impl Flow {
     // --- hellos ---
 
     fn collect_handshake(&mut self, run: &mut Run, side: usize, data: &[u8]) {
-        let mut buffer = self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]));
+        let mut buffer =
+            self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]).into_vec());
         // The usual hello lies whole in one segment and is read where it lies.
         if buffer.is_empty() {
             let left = self.take_messages(run, side, data);
@@ -211,7 +234,7 @@ impl Flow {
             buffer.drain(..buffer.len() - left);
         }
         if self.sides[side].awaits_hello && !buffer.is_empty() {
-            self.hello.get_or_insert_default().handshake[side] = buffer;
+            self.hello.get_or_insert_default().handshake[side] = buffer.into();
         } else if self.session_written {
             // Only the other side's hello can still be in the making.
             self.hello = self.hello.take().filter(|hello| hello.handshake.iter().any(|bytes| !bytes.is_empty()));
@@ -251,7 +274,7 @@ impl Flow {
             if self.sides[side].awaits_hello && !hello.handshake[side].is_empty() {
                 run.counters.hello_incomplete += 1;
             }
-            hello.handshake[side] = Vec::new();
+            hello.handshake[side] = Box::default();
         }
         self.sides[side].awaits_hello = false;
     }
@@ -265,18 +288,19 @@ impl Flow {
             self.say_hello(run, side);
             let mut random = [0; 32];
             random.copy_from_slice(hello.random);
-            let name = hello.server_name();
-            let protocols = hello.protocols_joined();
+            let name = cut(hello.server_name(), 255);
+            let mut texts = [hello.session_id, name].concat();
+            hello.join_protocols(&mut texts, 64);
             let client = ClientFields {
                 record_version: self.sides[side].record_version,
                 version: hello.version,
                 hello_length: i32::try_from(body.len()).unwrap_or(i32::MAX),
                 heartbeat_offered: hello.heartbeat_mode(),
                 random,
-                server_name: name[..name.len().min(255)].into(),
-                protocols: protocols[..protocols.len().min(64)].into(),
                 fingerprints: Some(run.fingerprints.of(&hello)),
-                session_id: Some(hello.session_id.into()),
+                texts: texts.into(),
+                session_id_length: u8::try_from(hello.session_id.len()).unwrap_or(u8::MAX),
+                server_name_length: u8::try_from(name.len()).unwrap_or(u8::MAX),
             };
             self.client_said_hello(side, client);
         } else {
@@ -329,13 +353,16 @@ impl Flow {
     }
 
     fn resumed(&self, hello: &ServerHello<'_>) -> u8 {
-        let Some(session_id) = self.hello.as_ref().and_then(|known| known.client.session_id.as_ref()) else {
+        // A ClientHello in SSLv2 framing has no session id to resume and no fingerprints.
+        let Some(client) =
+            self.hello.as_ref().map(|known| &known.client).filter(|client| client.fingerprints.is_some())
+        else {
             return ANSWER_UNKNOWN;
         };
         if self.tls_version == TLS_1_3 {
             return yes_no(hello.pre_shared_key());
         }
-        yes_no(!hello.session_id.is_empty() && *hello.session_id == **session_id)
+        yes_no(!hello.session_id.is_empty() && hello.session_id == client.session_id())
     }
 
     fn write_session(&mut self, run: &mut Run, server: &ServerFields<'_>) {
@@ -361,8 +388,8 @@ impl Flow {
         table.i16(self.heartbeat_accepted);
         table.raw(&client.random);
         table.text(server.random, 32);
-        table.text(&client.server_name, 255);
-        table.text(&client.protocols, 64);
+        table.text(client.server_name(), 255);
+        table.text(client.protocols(), 64);
         table.text(server.protocol, 32);
         table.text(client.fingerprints.as_ref().map_or(&[][..], |prints| &prints.ja3), 32);
         table.text(server.ja3s.as_ref().map_or(&[][..], |print| print), 32);

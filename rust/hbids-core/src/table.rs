@@ -10,6 +10,8 @@ use crate::run::{Limits, Run};
 const SWEEP_NS: i64 = 1_000_000_000;
 const NOBODY: u32 = u32::MAX;
 const STANDINGS: usize = 4;
+/// Flows that were active since they were listed, passed over when one must go.
+const SECOND_CHANCES: usize = 8;
 /// Flows are allocated this many at a time and never move: growing copies nothing.
 const BLOCK_FLOWS: usize = 256;
 
@@ -60,6 +62,16 @@ struct List {
     tail: u32,
 }
 
+/// A segment and where its flow is to be found.
+pub(crate) struct Packet<'a> {
+    segment: Segment<'a>,
+    key: Key,
+    side: usize,
+    hash: u64,
+    /// The flow's place when it was looked up ahead; to be checked, since flows end and begin meanwhile.
+    hint: Option<u32>,
+}
+
 /// See the module's documentation.
 pub(crate) struct FlowTable {
     slab: Slab,
@@ -102,19 +114,47 @@ impl FlowTable {
         }
         self.next_sweep_ns = clock_ns + SWEEP_NS;
         for standing in 0..STANDINGS {
-            while let Some(oldest) = self.slab.get(self.lists[standing].head) {
-                if oldest.touched_ns.saturating_add(self.timeouts_ns[standing]) > clock_ns {
+            let timeout_ns = self.timeouts_ns[standing];
+            while let Some(first) = self.slab.get(self.lists[standing].head) {
+                if first.listed_ns.saturating_add(timeout_ns) > clock_ns {
                     break;
                 }
-                self.end(run, self.lists[standing].head, EndReason::Timeout);
+                let idle = first.touched_ns.saturating_add(timeout_ns) <= clock_ns;
+                let at = self.lists[standing].head;
+                if idle {
+                    self.end(run, at, EndReason::Timeout);
+                } else {
+                    self.relink(at);
+                }
             }
         }
     }
 
+    /// Name the flow of a segment.
+    pub(crate) fn address<'a>(&self, segment: Segment<'a>) -> Packet<'a> {
+        let (key, side) = Key::of(&segment);
+        Packet { segment, key, side, hash: self.hasher.hash_one(key), hint: None }
+    }
+
+    /// Find the flows of some packets and touch them. With many flows each look-up waits for memory several times; here
+    /// the waits of independent packets overlap.
+    pub(crate) fn look_ahead<'a, 'b: 'a>(&self, packets: impl Iterator<Item = &'a mut Packet<'b>>) {
+        let mut warmth = 0_u64;
+        for packet in packets {
+            packet.hint = self.find(packet.hash, &packet.key);
+            if let Some(flow) = packet.hint.and_then(|at| self.slab.get(at)) {
+                warmth = warmth.wrapping_add(flow.touch());
+            }
+        }
+        std::hint::black_box(warmth);
+    }
+
     /// Give a packet to its flow.
-    pub(crate) fn packet(&mut self, run: &mut Run, segment: &Segment<'_>, wire_bytes: u32) {
-        let (key, side) = Key::of(segment);
-        let mut found = self.find(&key);
+    pub(crate) fn packet(&mut self, run: &mut Run, packet: &Packet<'_>, wire_bytes: u32) {
+        let Packet { segment, key, side, hash, hint } = packet;
+        let (key, side, hash) = (*key, *side, *hash);
+        let hinted = hint.filter(|at| self.slab.get(*at).is_some_and(|flow| flow.key == key));
+        let mut found = hinted.or_else(|| self.find(hash, &key));
         if let Some(at) = found {
             let begins = segment.flags & (SYN | ACK) == SYN;
             if begins && self.slab.get(at).is_some_and(|flow| flow.is_replaced_by(run, side, segment)) {
@@ -122,60 +162,89 @@ impl FlowTable {
                 found = None;
             }
         }
-        let at = found.unwrap_or_else(|| self.open(run, key, segment));
+        let at = found.unwrap_or_else(|| self.open(run, key, hash, segment));
         if let Some(flow) = self.slab.get_mut(at) {
             flow.packet(run, side, segment, wire_bytes);
         }
         self.touch(at);
     }
 
-    /// End all flows, in the order they began.
-    pub(crate) fn finish(&mut self, run: &mut Run) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// End so many flows, in the order they began; the clock starts anew after the last.
+    pub(crate) fn finish(&mut self, run: &mut Run, most: usize) {
         let mut live: Vec<(u64, u32)> =
             (0..self.slab.used).filter_map(|at| self.slab.get(at).map(|flow| (flow.flow_id, at))).collect();
+        if most < live.len() {
+            live.select_nth_unstable(most);
+            live.truncate(most);
+        }
         live.sort_unstable();
         for (_, at) in live {
             self.end(run, at, EndReason::CaptureEnd);
         }
-        self.clock_ns = None;
+        if self.is_empty() {
+            self.clock_ns = None;
+        }
     }
 
-    fn find(&self, key: &Key) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
+    fn find(&self, hash: u64, key: &Key) -> Option<u32> {
         self.index.find(hash, |at| self.slab.get(*at).is_some_and(|flow| flow.key == *key)).copied()
     }
 
-    fn open(&mut self, run: &mut Run, key: Key, segment: &Segment<'_>) -> u32 {
+    fn open(&mut self, run: &mut Run, key: Key, hash: u64, segment: &Segment<'_>) -> u32 {
         if self.index.len() as u64 >= run.limits.flows.max(1) {
-            if let Some(oldest) = self.lists.iter().map(|list| list.head).find(|head| *head != NOBODY) {
-                run.counters.flows_evicted += 1;
-                self.end(run, oldest, EndReason::Evicted);
-            }
+            self.evict(run);
         }
         run.counters.flows += 1;
         let mut flow = Flow::new(run, run.counters.flows, key, segment);
         flow.touched_ns = self.clock_ns.unwrap_or(0);
+        flow.listed_ns = flow.touched_ns;
         let standing = flow.standing;
         let at = self.slab.put(flow);
         let Self { slab, index, hasher, .. } = self;
-        index.insert_unique(hasher.hash_one(key), at, |at| slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key)));
+        index.insert_unique(hash, at, |at| slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key)));
         self.link(at, standing);
         at
     }
 
-    /// Move a flow to the end of its list; order within a second does not matter and is not kept.
+    /// Make room for one flow.
+    fn evict(&mut self, run: &mut Run) {
+        for chance in 0..=SECOND_CHANCES {
+            let Some(at) = self.lists.iter().map(|list| list.head).find(|head| *head != NOBODY) else {
+                return;
+            };
+            let active = self.slab.get(at).is_some_and(|flow| flow.touched_ns - flow.listed_ns >= SWEEP_NS);
+            if !active || chance == SECOND_CHANCES {
+                run.counters.flows_evicted += 1;
+                self.end(run, at, EndReason::Evicted);
+                return;
+            }
+            self.relink(at);
+        }
+    }
+
+    /// Note that a flow was active, and put it where it belongs by what is known of it now.
     fn touch(&mut self, at: u32) {
-        let clock_ns = self.clock_ns.unwrap_or(0);
         let Some(flow) = self.slab.get_mut(at) else {
             return;
         };
-        let standing = flow.current_standing();
-        if standing == flow.standing && clock_ns - flow.touched_ns < SWEEP_NS {
-            return;
+        flow.touched_ns = self.clock_ns.unwrap_or(0);
+        if flow.current_standing() != flow.standing {
+            self.relink(at);
         }
-        flow.touched_ns = clock_ns;
+    }
+
+    /// Move a flow to the end of its list.
+    fn relink(&mut self, at: u32) {
         self.unlink(at);
-        self.link(at, standing);
+        if let Some(flow) = self.slab.get_mut(at) {
+            flow.listed_ns = self.clock_ns.unwrap_or(0);
+            let standing = flow.current_standing();
+            self.link(at, standing);
+        }
     }
 
     fn link(&mut self, at: u32, standing: Standing) {

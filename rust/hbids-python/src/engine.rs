@@ -100,9 +100,14 @@ impl Engine {
         Ok(self.step(py, |engine| engine.feed(data, frames)))
     }
 
-    /// End every flow that is still open.
-    fn finish<'py>(&mut self, py: Python<'py>) -> Tables<'py> {
-        self.step(py, hbids_core::Engine::finish)
+    /// Whether any flow is open.
+    fn has_flows(&self) -> bool {
+        self.engine.has_flows()
+    }
+
+    /// End so many flows; the rows of the three tables.
+    fn finish<'py>(&mut self, py: Python<'py>, most: usize) -> Tables<'py> {
+        self.step(py, |engine| engine.finish(most))
     }
 
     /// Names and totals.
