@@ -47,6 +47,8 @@ class Analysis:
 
     def add(self, facts: Facts) -> None:
         """Take one step's facts."""
+        if not (len(facts.heartbeats) or len(facts.sessions) or len(facts.flows)):
+            return
         for transport in Transport:
             count = np.count_nonzero(facts.sessions["transport"] == transport)
             self.sessions[transport.name.lower()] += int(count)

@@ -134,11 +134,12 @@ class Flow:
 
     def _synchronise(self, side: int, segment: Segment) -> None:
         self.set_client(1 - side if segment.flags & ACK else side)
-        stream = self._streams[side]
-        if not stream.started:
+        stream, walker = self._streams[side], self._walkers[side]
+        # An acknowledgement of the other side may have started the stream before; its SYN knows better.
+        if not stream.started or (stream.initial_seq is None and walker.at_first_byte):
             stream.start(segment.seq + 1)
             stream.initial_seq = segment.seq
-            self._walkers[side].start()
+            walker.start()
 
     def _payload(self, side: int, seq: int, segment: Segment) -> None:
         self.has_payload = True

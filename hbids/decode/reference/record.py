@@ -95,6 +95,11 @@ class RecordWalker:
         self._mode = Mode.START
         self._from_first_byte = True
 
+    @property
+    def at_first_byte(self) -> bool:
+        """Whether nothing has been read yet of a stream seen from its first byte."""
+        return self._mode is Mode.START and not self._header
+
     def feed(self, data: bytes) -> None:
         """The next bytes; one call is one segment's worth, which PLAIN and SEARCH rely on."""
         at = 0

@@ -59,7 +59,14 @@ impl Engine {
                 let packet = parse_frame(row.link_type, &data[start..end]).map(|segment| self.flows.address(segment));
                 window.push((row, packet));
             }
-            self.flows.look_ahead(window.iter_mut().filter_map(|(_, packet)| packet.as_mut().ok()));
+            for (_, packet) in &mut window {
+                if let Ok(packet) = packet {
+                    self.flows.guess(packet);
+                }
+            }
+            for packet in window.iter().filter_map(|(_, packet)| packet.as_ref().ok()) {
+                self.flows.touch_ahead(packet);
+            }
             for (row, packet) in window.drain(..) {
                 self.frame(&row, packet);
             }

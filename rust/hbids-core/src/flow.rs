@@ -315,7 +315,9 @@ impl Flow {
 
     fn synchronise(&mut self, side: usize, segment: &Segment<'_>) {
         self.set_client(if segment.flags & ACK != 0 { 1 - side } else { side });
-        if !self.sides[side].started {
+        let own = &self.sides[side];
+        // An acknowledgement of the other side may have started the stream before; its SYN knows better.
+        if !own.started || (!own.syn_seen && own.is_at_first_byte()) {
             self.start_stream(side, segment.seq.wrapping_add(1));
             self.sides[side].syn_seen = true;
             self.sides[side].initial_seq = segment.seq;

@@ -282,8 +282,19 @@ impl<'a> ServerHello<'a> {
         }
     }
 
+    /// Everything the fingerprint depends on, as bytes.
+    fn shape(&self) -> Vec<u8> {
+        let mut shape = Vec::with_capacity(32);
+        shape.extend_from_slice(&self.version.to_be_bytes());
+        shape.extend_from_slice(&self.cipher.to_be_bytes());
+        for (number, _) in Extensions(self.extensions) {
+            shape.extend_from_slice(&number.to_be_bytes());
+        }
+        shape
+    }
+
     /// MD5 over version, cipher and extensions.
-    pub(crate) fn ja3s(&self) -> [u8; 32] {
+    fn ja3s(&self) -> [u8; 32] {
         let mut text = format!("{},{},", self.version, self.cipher);
         for (index, (number, _)) in Extensions(self.extensions).enumerate() {
             let separator = if index == 0 { "" } else { "-" };
@@ -299,28 +310,37 @@ pub(crate) struct Fingerprints {
     pub(crate) ja4: Vec<u8>,
 }
 
-/// Many clients send the same hello but for its random: fingerprints are computed once a shape.
+/// Many peers send the same hello but for its random: fingerprints are computed once a shape.
 #[derive(Default)]
 pub(crate) struct FingerprintCache {
-    known: HashMap<Vec<u8>, Arc<Fingerprints>, RandomState>,
+    clients: HashMap<Vec<u8>, Arc<Fingerprints>, RandomState>,
+    servers: HashMap<Vec<u8>, [u8; 32], RandomState>,
 }
 
 /// Shapes remembered: far more than stacks exist; clients that vary every hello only lose the saving.
 const CACHE_SHAPES: usize = 4_096;
 
 impl FingerprintCache {
-    pub(crate) fn of(&mut self, hello: &ClientHello<'_>) -> Arc<Fingerprints> {
-        let shape = hello.shape();
-        if let Some(known) = self.known.get(&shape) {
-            return Arc::clone(known);
-        }
-        let computed = Arc::new(Fingerprints { ja3: hello.ja3(), ja4: hello.ja4() });
-        if self.known.len() >= CACHE_SHAPES {
-            self.known.clear();
-        }
-        self.known.insert(shape, Arc::clone(&computed));
-        computed
+    pub(crate) fn of_client(&mut self, hello: &ClientHello<'_>) -> Arc<Fingerprints> {
+        let make = || Arc::new(Fingerprints { ja3: hello.ja3(), ja4: hello.ja4() });
+        Arc::clone(remembered(&mut self.clients, hello.shape(), make))
     }
+
+    /// JA3S.
+    pub(crate) fn of_server(&mut self, hello: &ServerHello<'_>) -> [u8; 32] {
+        *remembered(&mut self.servers, hello.shape(), || hello.ja3s())
+    }
+}
+
+fn remembered<Value>(
+    known: &mut HashMap<Vec<u8>, Value, RandomState>,
+    shape: Vec<u8>,
+    make: impl FnOnce() -> Value,
+) -> &mut Value {
+    if known.len() >= CACHE_SHAPES && !known.contains_key(&shape) {
+        known.clear();
+    }
+    known.entry(shape).or_insert_with(make)
 }
 
 fn join_decimal(text: &mut String, numbers: impl Iterator<Item = u16>) {

@@ -52,6 +52,11 @@ fn be16(bytes: &[u8]) -> u16 {
 }
 
 impl Side {
+    /// Whether nothing has been read yet of a stream seen from its first byte.
+    pub(crate) fn is_at_first_byte(&self) -> bool {
+        self.mode == Mode::Start && self.header_length == 0
+    }
+
     fn seen_header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_length)]
     }

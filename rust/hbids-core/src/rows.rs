@@ -1,5 +1,8 @@
 //! Fact rows on their way out: the fields in the order and width of the dtypes in `hbids/facts.py`, little-endian.
 
+/// Room kept for the rows of the next step.
+const MOST_ROOM_BYTES: usize = 1 << 20;
+
 /// One table's rows, back to back.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -50,6 +53,12 @@ impl Table {
         self.bytes.resize(self.bytes.len() + width - kept, 0);
     }
 
+    /// All rows; room is made for as many again.
+    fn take(&mut self) -> Vec<u8> {
+        let room = self.bytes.len().min(MOST_ROOM_BYTES);
+        std::mem::replace(&mut self.bytes, Vec::with_capacity(room))
+    }
+
     pub(crate) fn append(&mut self, other: &mut Self) {
         self.bytes.append(&mut other.bytes);
     }
@@ -77,10 +86,6 @@ pub struct Facts {
 impl Rows {
     /// Everything since the last call.
     pub(crate) fn take(&mut self) -> Facts {
-        Facts {
-            heartbeats: std::mem::take(&mut self.heartbeats.bytes),
-            sessions: std::mem::take(&mut self.sessions.bytes),
-            flows: std::mem::take(&mut self.flows.bytes),
-        }
+        Facts { heartbeats: self.heartbeats.take(), sessions: self.sessions.take(), flows: self.flows.take() }
     }
 }

@@ -297,7 +297,7 @@ impl Flow {
                 hello_length: i32::try_from(body.len()).unwrap_or(i32::MAX),
                 heartbeat_offered: hello.heartbeat_mode(),
                 random,
-                fingerprints: Some(run.fingerprints.of(&hello)),
+                fingerprints: Some(run.fingerprints.of_client(&hello)),
                 texts: texts.into(),
                 session_id_length: u8::try_from(hello.session_id.len()).unwrap_or(u8::MAX),
                 server_name_length: u8::try_from(name.len()).unwrap_or(u8::MAX),
@@ -346,7 +346,7 @@ impl Flow {
             version: hello.version,
             random: hello.random,
             protocol: hello.protocol(),
-            ja3s: Some(hello.ja3s()),
+            ja3s: Some(run.fingerprints.of_server(hello)),
             resumed: self.resumed(hello),
         };
         self.write_session(run, &server);

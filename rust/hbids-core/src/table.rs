@@ -68,7 +68,7 @@ pub(crate) struct Packet<'a> {
     key: Key,
     side: usize,
     hash: u64,
-    /// The flow's place when it was looked up ahead; to be checked, since flows end and begin meanwhile.
+    /// Where the flow probably is.
     hint: Option<u32>,
 }
 
@@ -136,17 +136,16 @@ impl FlowTable {
         Packet { segment, key, side, hash: self.hasher.hash_one(key), hint: None }
     }
 
-    /// Find the flows of some packets and touch them. With many flows each look-up waits for memory several times; here
-    /// the waits of independent packets overlap.
-    pub(crate) fn look_ahead<'a, 'b: 'a>(&self, packets: impl Iterator<Item = &'a mut Packet<'b>>) {
-        let mut warmth = 0_u64;
-        for packet in packets {
-            packet.hint = self.find(packet.hash, &packet.key);
-            if let Some(flow) = packet.hint.and_then(|at| self.slab.get(at)) {
-                warmth = warmth.wrapping_add(flow.touch());
-            }
-        }
-        std::hint::black_box(warmth);
+    /// Guess where the flow of a packet is, by its hash alone: the flow itself is not looked at yet.
+    pub(crate) fn guess(&self, packet: &mut Packet<'_>) {
+        packet.hint = self.index.find(packet.hash, |_| true).copied();
+    }
+
+    /// Touch the flow of a packet. With many flows each look-up waits for memory several times; done for some packets
+    /// in a row, nothing depends on what is read, and the waits overlap.
+    pub(crate) fn touch_ahead(&self, packet: &Packet<'_>) {
+        let flow = packet.hint.and_then(|at| self.slab.get(at));
+        std::hint::black_box(flow.map_or(0, Flow::touch));
     }
 
     /// Give a packet to its flow.
