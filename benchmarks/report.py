@@ -21,41 +21,47 @@ __all__ = ["print_tables", "write_json"]
 
 def print_tables(contents: dict[str, Content], results: Results, figures: list[Figure]) -> None:
     """What each program cost on each capture, then the figures with their aims."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for name, content in contents.items():
         console.print(f"{name}: {content.bytes:,} bytes, {content.packets:,} packets, {content.flows:,} connections")
-    costs = Table(caption=f"Medians of {os.cpu_count()} cores. Reading: CPU s less those for small. MB: peak memory.")
+    costs = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in ("capture", "program"):
         costs.add_column(column, no_wrap=True)
-    for column in ("CPU s", "reading", "a packet", "x native", "wall s", "MB"):
-        costs.add_column(column, justify="right")
+    for column in ("CPU s", "reading", "ns/packet", "x native", "wall s", "MB"):
+        costs.add_column(column, justify="right", no_wrap=True)
     for capture, programs in results.costs.items():
         costs.add_section()
         for program, runs in programs.items():
             reading_s = median(results.reading_cpu_s(capture, program))
-            small = capture == "small"
+            ratio = results.reading_ratio(capture, program, NATIVE)
+            packets = contents[capture].packets
             costs.add_row(
                 capture,
                 program,
                 f"{results.cpu_s(capture, program):.3f}",
-                "" if small else f"{reading_s:.3f}",
-                "" if small else f"{reading_s / contents[capture].packets * 1e9:,.0f} ns",
-                "" if small else f"{results.reading_ratio(capture, program, NATIVE):.2f}",
+                "-" if ratio is None else f"{reading_s:.3f}",
+                "-" if ratio is None else f"{reading_s / packets * 1e9:,.0f}",
+                "-" if ratio is None else f"{ratio:.2f}",
                 f"{median(run.wall_s for run in runs):.2f}",
                 f"{results.peak_rss_bytes(capture, program) / 1e6:.0f}",
             )
     console.print(costs)
+    console.print(
+        f"Medians on {os.cpu_count()} cores. CPU s and MB (peak memory) are of whole processes; reading is CPU s less "
+        "those for the small capture, also by packet and as a multiple of native's, - where it is too little to tell.\n"
+    )
 
-    aims = Table("figure")
+    aims = Table("figure", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("measured", "aim", "met"):
-        aims.add_column(column, justify="right")
+        aims.add_column(column, justify="right", no_wrap=True)
     for figure in figures:
         aims.add_row(
             figure.name,
-            f"{figure.value:,.2f} {figure.unit}",
+            "too little to tell" if figure.value is None else f"{figure.value:,.2f} {figure.unit}",
             _aim(figure),
             {True: "yes", False: "no", None: ""}[figure.met],
         )

@@ -129,7 +129,7 @@ def test_the_benchmark_prints_ratios_and_writes_json(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bulk: native peak memory" in done.stdout
     report = json.loads(path.read_text())
-    assert {"bulk: native peak memory", "small: native CPU, whole"} <= {figure["name"] for figure in report["figures"]}
+    assert {"bulk: native peak memory", "small: CPU native"} <= {figure["name"] for figure in report["figures"]}
     short = {"path": "short-20.pcap", "packets": 99_000, "bytes": 23_881_000, "flows": 5_500}
     assert report["captures"]["short"] == short
     assert str(tmp_path) not in path.read_text()
