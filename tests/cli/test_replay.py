@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hbids.decode.engine import native_available
 from tests.conftest import PCAPS, REPOSITORY, run_hbids
 
 LEAK = PCAPS / "scan_vuln_stafford.pcap"
@@ -33,7 +34,8 @@ def test_without_options_prints_the_verdict_and_writes_nothing(tmp_path: Path) -
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "" or not native_available()  # without the native engine it says so
     assert done.stdout.startswith(HEADLINE)
     assert list(tmp_path.iterdir()) == []
 
