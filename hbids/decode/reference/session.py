@@ -51,6 +51,8 @@ class SessionFlow(Protocol):
     """What a session needs of its flow."""
 
     midstream: bool
+    packets: list[int]
+    """Of each side."""
 
     def endpoint_fields(self) -> dict[str, int | bytes]:
         """flow_id, addresses, ports and VLANs, as columns."""
@@ -329,8 +331,8 @@ class Session:
         return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
 
     def may_have_missed(self, side: int) -> bool:
-        """Requests of a side that was joined late, lost bytes, or was never heard."""
-        return self._flow.midstream or self._lost[side] or not any(self.records[side])
+        """Requests of a side that was joined late, lost bytes, or was not captured."""
+        return self._flow.midstream or self._lost[side] or self._flow.packets[side] == 0
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""

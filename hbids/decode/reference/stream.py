@@ -2,7 +2,8 @@
 
 Bytes already delivered are never replaced (the first copy seen wins); bytes ahead of a hole wait, within limits, until
 the hole is filled or given up. A hole is given up when what waits behind it exceeds its limit, when the receiver has
-acknowledged it a while ago (then only the capture lost it), or when it is simply old. Everything given up is counted.
+acknowledged it a while ago (then only the capture lost it), or, where no acknowledgements are seen, when it is old.
+Everything given up is counted.
 """
 
 from __future__ import annotations
@@ -91,8 +92,12 @@ class Stream:
         if not self._waiting:
             return
         limits = self._run.limits
-        acknowledged = self.acked is not None and distance(self.acked, self._waiting[0].seq) >= 0
-        wait_ns = limits.hole_acked_wait_ns if acknowledged else limits.hole_wait_ns
+        if self.acked is None:
+            wait_ns = limits.hole_wait_ns
+        elif distance(self.acked, self._waiting[0].seq) >= 0:
+            wait_ns = limits.hole_acked_wait_ns
+        else:
+            return  # the receiver waits too; what lies behind may be a decoy that it never took
         if self._run.time_ns - self._hole_since_ns >= wait_ns:
             self._skip_hole()
 

@@ -222,10 +222,10 @@ impl Flow {
         }
     }
 
-    /// Requests of a side that was joined late, lost bytes, or was never heard.
+    /// Requests of a side that was joined late, lost bytes, or was not captured.
     fn may_have_missed(&self, side: usize) -> bool {
         let side = &self.sides[side];
-        self.midstream || side.lost || side.records.iter().all(|count| *count == 0)
+        self.midstream || side.lost || side.packets == 0
     }
 
     /// A header of type 24.

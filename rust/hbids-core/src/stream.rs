@@ -99,8 +99,13 @@ impl Flow {
         let (Some(first), Some(holes)) = (own.first_waiting(), own.holes.as_ref()) else {
             return;
         };
-        let acknowledged = own.ack_seen && distance(own.acked, first.seq) >= 0;
-        let wait_ns = if acknowledged { run.limits.hole_acked_wait_ns } else { run.limits.hole_wait_ns };
+        let wait_ns = if !own.ack_seen {
+            run.limits.hole_wait_ns
+        } else if distance(own.acked, first.seq) >= 0 {
+            run.limits.hole_acked_wait_ns
+        } else {
+            return; // the receiver waits too; what lies behind may be a decoy that it never took
+        };
         if run.time_ns.saturating_sub(holes.since_ns) >= wait_ns {
             self.skip_hole(run, side);
         }
