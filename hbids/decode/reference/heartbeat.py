@@ -6,7 +6,7 @@ be read as a header, yet nobody may hide a request behind a claimed answer. So a
 a peer that cuts at its fragment size would have cut, and only an answer to a request that was asked (or could not be
 seen).
 
-Sealed heartbeats do not show their type. One that comes while a request of the other side is unanswered is an answer;
+Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer;
 after a full-size record of an answer, the next one continues it unless another request is waiting.
 """
 
@@ -235,8 +235,7 @@ class Heartbeats:
                 kind = {TYPE_REQUEST: Kind.REQUEST, TYPE_RESPONSE: Kind.RESPONSE}.get(message_type, Kind.MALFORMED)
             request = self._request_answered(side, claimed) if kind is Kind.RESPONSE else NO_REQUEST
         else:
-            waiting = self._waiting(1 - side)
-            request = waiting.popleft() if waiting else NO_REQUEST
+            request = self._sealed_request_answered(side, opening.length)
             kind = Kind.REQUEST if request is NO_REQUEST else Kind.RESPONSE
         message = Message(
             message_id=self._run.next_message_id(),
@@ -269,6 +268,17 @@ class Heartbeats:
                     del pending[index]
                     return request
         return pending.popleft() if pending else NO_REQUEST
+
+    def _sealed_request_answered(self, side: int, length: int) -> Request:
+        """The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large
+        decoy which nobody answers does not make a leak look like an echo."""
+        waiting = self._waiting(1 - side)
+        if not waiting:
+            return NO_REQUEST
+        echoed = (request for request in waiting if request.record_length == length < self._flow.fragment_bytes)
+        request = next(echoed, None) or min(waiting, key=lambda request: request.record_length)
+        waiting.remove(request)
+        return request
 
     def _waiting(self, side: int) -> deque[Request]:
         """This side's requests that a sealed record may still answer."""

@@ -198,6 +198,18 @@ impl Heartbeats {
         }
         pending.pop_front()
     }
+
+    /// The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large decoy
+    /// which nobody answers does not make a leak look like an echo.
+    fn sealed_request_answered(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> Option<Request> {
+        let waiting = self.waiting(run, 1 - side);
+        let echoes = |request: &Request| length < fragment && request.record_length == i32::from(length);
+        let index = waiting.iter().position(echoes).or_else(|| {
+            let smallest = waiting.iter().enumerate().min_by_key(|(_, request)| request.record_length)?;
+            Some(smallest.0)
+        })?;
+        waiting.remove(index)
+    }
 }
 
 impl Flow {
@@ -343,6 +355,7 @@ impl Flow {
         let protection = self.protection(side).unwrap_or_else(|| opening.guess_protection());
         let phase = self.phase();
         let may_have_missed = self.may_have_missed(1 - side);
+        let fragment_bytes = self.fragment_bytes;
         let Some(heartbeats) = self.heartbeats.as_mut() else {
             return;
         };
@@ -359,7 +372,7 @@ impl Flow {
                 _ => (Kind::Malformed, None),
             }
         } else {
-            let answered = heartbeats.waiting(run, 1 - side).pop_front();
+            let answered = heartbeats.sealed_request_answered(run, side, opening.length, fragment_bytes);
             (if answered.is_some() { Kind::Response } else { Kind::Request }, answered)
         };
         let message = Message {
