@@ -7,50 +7,78 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from benchmarks.content import Content
     from benchmarks.measure import Cost
 
-__all__ = ["NATIVE", "Figure", "Results", "figures"]
+__all__ = ["NATIVE", "SAMPLES", "Figure", "Results", "Round", "figures"]
 
 NATIVE = "hbids native"
+SAMPLES = {"bulk-sample": "bulk", "short-sample": "short"}
+"""What slow programs read in place of the whole."""
 
 _MEASURABLE_S = 0.02
 """A program's start varies by about this much; what is left of less after taking the start off is noise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a program cost on a capture, and right before on the small one: mostly its start."""
+
+    start: Cost
+    whole: Cost
+
+    @property
+    def reading_s(self) -> float:
+        """CPU without the start."""
+        return self.whole.cpu_s - self.start.cpu_s
+
+
 @dataclass(slots=True)
 class Results:
-    """Costs by capture and program, in the order of the rounds: programs of one round ran one after the other."""
+    """Rounds by capture and program. In each round the programs ran one after the other."""
 
-    costs: dict[str, dict[str, list[Cost]]] = field(default_factory=dict)
+    contents: dict[str, Content]
+    rounds: dict[str, dict[str, list[Round]]] = field(default_factory=dict)
 
-    def add(self, capture: str, program: str, cost: Cost) -> None:
-        """Keep one run."""
-        self.costs.setdefault(capture, {}).setdefault(program, []).append(cost)
+    def add(self, capture: str, program: str, measured: Round) -> None:
+        """Keep a round."""
+        self.rounds.setdefault(capture, {}).setdefault(program, []).append(measured)
 
-    def cpu_s(self, capture: str, program: str) -> float:
-        """Median of the whole process."""
-        return median(cost.cpu_s for cost in self.costs[capture][program])
-
-    def reading_cpu_s(self, capture: str, program: str) -> list[float]:
-        """By round, without what the same program needs for the small capture: without its start."""
-        start_s = self.cpu_s("small", program)
-        return [cost.cpu_s - start_s for cost in self.costs[capture][program]]
+    def starts(self) -> dict[str, list[Cost]]:
+        """All runs on the small capture, by program."""
+        found: dict[str, list[Cost]] = {}
+        for programs in self.rounds.values():
+            for program, rounds in programs.items():
+                found.setdefault(program, []).extend(one.start for one in rounds)
+        return found
 
     def peak_rss_bytes(self, capture: str, program: str) -> float:
         """Median."""
-        return median(cost.peak_rss_bytes for cost in self.costs[capture][program])
+        return median(one.whole.peak_rss_bytes for one in self.rounds[capture][program])
 
-    def ratio(self, capture: str, program: str, other: str) -> float:
+    def whole_ratio(self, capture: str, program: str, other: str) -> float:
         """CPU of ``program`` over CPU of ``other``, whole processes: median of the ratios of the rounds."""
-        pairs = zip(self.costs[capture][program], self.costs[capture][other], strict=True)
-        return median(one.cpu_s / two.cpu_s for one, two in pairs)
+        pairs = zip(self.rounds[capture][program], self.rounds[capture][other], strict=True)
+        return median(one.whole.cpu_s / two.whole.cpu_s for one, two in pairs)
 
     def reading_ratio(self, capture: str, program: str, other: str) -> float | None:
-        """The same without the start of either; None when a round's reading is too little to tell from noise."""
-        ones, twos = self.reading_cpu_s(capture, program), self.reading_cpu_s(capture, other)
-        if min(*ones, *twos) < _MEASURABLE_S:
+        """The same for reading alone; None when that is too little to tell from noise."""
+        if self.reading_ns_a_packet(capture, program) is None or self.reading_ns_a_packet(capture, other) is None:
             return None
-        return median(one / two for one, two in zip(ones, twos, strict=True))
+        pairs = zip(self.rounds[capture][program], self.rounds[capture][other], strict=True)
+        return median(one.reading_s / two.reading_s for one, two in pairs)
+
+    def reading_ns_a_packet(self, capture: str, program: str) -> float | None:
+        """Median; None when a round's reading is too little to tell from noise."""
+        readings = [one.reading_s for one in self.rounds[capture][program]]
+        if min(readings) < _MEASURABLE_S:
+            return None
+        return median(readings) / self.contents[capture].packets * 1e9
+
+    def sample_ratio(self, sample: str, program: str) -> float | None:
+        """CPU a packet of a slow program on the sample over native's on the whole capture, without their starts."""
+        slow, fast = self.reading_ns_a_packet(sample, program), self.reading_ns_a_packet(SAMPLES[sample], NATIVE)
+        return None if slow is None or fast is None else slow / fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +101,33 @@ class Figure:
         return None if self.at_least is None else self.value >= self.at_least
 
 
-def figures(results: Results, flows: int) -> list[Figure]:
-    """What the runs say; ``flows`` is how many live at once in ``short``. Programs that were not there are left out.
+def figures(results: Results) -> list[Figure]:
+    """What the rounds say; programs that were not there are left out.
 
-    The aims speak of whole processes. Reading alone (:meth:`Results.reading_cpu_s`) tells the decoder from its start.
+    The aims speak of whole processes. Reading alone tells the decoder from the start of the program around it.
     """
     found = []
     for capture, suricata_aim in (("bulk", 6), ("short", 50)):
-        programs = results.costs[capture]
+        programs = results.rounds[capture]
         if "tcpdump" in programs:
             name = f"{capture}: CPU native / tcpdump"
-            found.append(Figure(name, results.ratio(capture, NATIVE, "tcpdump"), "x", at_most=0.5))
+            found.append(Figure(name, results.whole_ratio(capture, NATIVE, "tcpdump"), "x", at_most=0.5))
             found.append(Figure(f"{name}, reading", results.reading_ratio(capture, NATIVE, "tcpdump"), "x"))
         if "Suricata" in programs:
             name = f"{capture}: CPU Suricata / native"
-            found.append(Figure(name, results.ratio(capture, "Suricata", NATIVE), "x", at_least=suricata_aim))
+            found.append(Figure(name, results.whole_ratio(capture, "Suricata", NATIVE), "x", at_least=suricata_aim))
             found.append(Figure(f"{name}, reading", results.reading_ratio(capture, "Suricata", NATIVE), "x"))
-    for capture in ("bulk-sample", "short-sample"):
-        for program in ("hbids reference", "dpkt loop"):
-            name = f"{capture}: CPU {program} / native, reading"
-            found.append(Figure(name, results.reading_ratio(capture, program, NATIVE), "x"))
-    peak_mb = results.peak_rss_bytes("bulk", NATIVE) / 1e6
-    growth_bytes = results.peak_rss_bytes("short", NATIVE) - results.peak_rss_bytes("small", NATIVE)
+    for sample, capture in SAMPLES.items():
+        for program in results.rounds[sample]:
+            name = f"{capture}: CPU a packet {program} / native, reading"
+            found.append(Figure(name, results.sample_ratio(sample, program), "x"))
+    starts = results.starts()[NATIVE]
+    growth_bytes = results.peak_rss_bytes("short", NATIVE) - median(start.peak_rss_bytes for start in starts)
     return [
         *found,
-        Figure("bulk: native peak memory", peak_mb, "MB", at_most=100),
-        Figure("short: native memory a live flow", growth_bytes / flows, "bytes", at_most=400),
-        Figure("small: CPU native", results.cpu_s("small", NATIVE), "s", at_most=0.4),
+        Figure("bulk: native peak memory", results.peak_rss_bytes("bulk", NATIVE) / 1e6, "MB", at_most=100),
+        Figure(
+            "short: native memory a live flow", growth_bytes / results.contents["short"].flows, "bytes", at_most=400
+        ),
+        Figure("small: CPU native", median(start.cpu_s for start in starts), "s", at_most=0.4),
     ]

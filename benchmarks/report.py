@@ -10,49 +10,41 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import NATIVE
+from benchmarks.figures import NATIVE, SAMPLES
 
 if TYPE_CHECKING:
-    from benchmarks.content import Content
     from benchmarks.figures import Figure, Results
+    from benchmarks.measure import Cost
 
 __all__ = ["print_tables", "write_json"]
 
 
-def print_tables(contents: dict[str, Content], results: Results, figures: list[Figure]) -> None:
+def print_tables(results: Results, figures: list[Figure]) -> None:
     """What each program cost on each capture, then the figures with their aims."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    for name, content in contents.items():
+    for name, content in results.contents.items():
         console.print(f"{name}: {content.bytes:,} bytes, {content.packets:,} packets, {content.flows:,} connections")
     costs = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in ("capture", "program"):
         costs.add_column(column, no_wrap=True)
-    for column in ("CPU s", "reading", "ns/packet", "x native", "wall s", "MB"):
+    for column in ("CPU s", "reading", "ns/packet", "ratio", "wall s", "MB"):
         costs.add_column(column, justify="right", no_wrap=True)
-    for capture, programs in results.costs.items():
+    for program, starts in results.starts().items():
+        costs.add_row("small", program, *_whole(starts), "", "", "", *_beside(starts))
+    for capture, programs in results.rounds.items():
         costs.add_section()
-        for program, runs in programs.items():
-            reading_s = median(results.reading_cpu_s(capture, program))
-            ratio = results.reading_ratio(capture, program, NATIVE)
-            packets = contents[capture].packets
-            costs.add_row(
-                capture,
-                program,
-                f"{results.cpu_s(capture, program):.3f}",
-                "-" if ratio is None else f"{reading_s:.3f}",
-                "-" if ratio is None else f"{reading_s / packets * 1e9:,.0f}",
-                "-" if ratio is None else f"{ratio:.2f}",
-                f"{median(run.wall_s for run in runs):.2f}",
-                f"{results.peak_rss_bytes(capture, program) / 1e6:.0f}",
-            )
+        for program, rounds in programs.items():
+            runs = [one.whole for one in rounds]
+            costs.add_row(capture, program, *_whole(runs), *_reading(results, capture, program), *_beside(runs))
     console.print(costs)
     console.print(
         f"Medians on {os.cpu_count()} cores. CPU s and MB (peak memory) are of whole processes; reading is CPU s less "
-        "those for the small capture, also by packet and as a multiple of native's, - where it is too little to tell.\n"
+        "those for small in the same round, also by packet, and as a multiple of native's reading (samples: "
+        "by packet, of native's on the whole capture); - where it is too little to tell.\n"
     )
 
     aims = Table("figure", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -68,21 +60,40 @@ def print_tables(contents: dict[str, Content], results: Results, figures: list[F
     console.print(aims)
 
 
-def write_json(
-    path: Path, versions: dict[str, str], contents: dict[str, Content], results: Results, figures: list[Figure]
-) -> None:
+def write_json(path: Path, versions: dict[str, str], results: Results, figures: list[Figure]) -> None:
     """Everything measured, with every single run."""
     report = {
         "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()},
         "programs": versions,
-        "captures": {name: {**asdict(content), "path": Path(content.path).name} for name, content in contents.items()},
-        "runs": {
-            capture: {program: [asdict(run) for run in runs] for program, runs in programs.items()}
-            for capture, programs in results.costs.items()
+        "captures": {
+            name: {**asdict(content), "path": Path(content.path).name} for name, content in results.contents.items()
+        },
+        "rounds": {
+            capture: {program: [asdict(one) for one in rounds] for program, rounds in programs.items()}
+            for capture, programs in results.rounds.items()
         },
         "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
     }
     path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _whole(runs: list[Cost]) -> list[str]:
+    return [f"{median(run.cpu_s for run in runs):.3f}"]
+
+
+def _reading(results: Results, capture: str, program: str) -> list[str]:
+    nanoseconds = results.reading_ns_a_packet(capture, program)
+    sampled = capture in SAMPLES
+    ratio = results.sample_ratio(capture, program) if sampled else results.reading_ratio(capture, program, NATIVE)
+    return [
+        "-" if nanoseconds is None else f"{nanoseconds * results.contents[capture].packets / 1e9:.3f}",
+        "-" if nanoseconds is None else f"{nanoseconds:,.0f}",
+        "-" if ratio is None else f"{ratio:.2f}",
+    ]
+
+
+def _beside(runs: list[Cost]) -> list[str]:
+    return [f"{median(run.wall_s for run in runs):.2f}", f"{median(run.peak_rss_bytes for run in runs) / 1e6:.0f}"]
 
 
 def _aim(figure: Figure) -> str:
