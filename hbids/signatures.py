@@ -32,6 +32,7 @@ CONTEXT_KEYS = frozenset(
         "leaked_bytes",
         "leaked_bytes_estimated",
         "message_id",
+        "midstream",
         "overread",
         "phase",
         "present_length",

@@ -107,6 +107,8 @@ def describe(row: np.void) -> dict[str, Any]:
         "message_id": int(row["message_id"]),
         "evidence": "wire",
     }
+    if row["midstream"]:
+        context["midstream"] = True
     if row["phase"] != Phase.UNKNOWN:
         context["phase"] = Phase(int(row["phase"])).name.lower()
     if row["record_version"] != NO_VERSION:

@@ -78,6 +78,8 @@ def _alert(finding: Finding, signature: Signature, source: dict[str, Any], targe
     }
     if signature.metadata:
         alert["metadata"] = signature.metadata
+        if context.get("midstream"):  # that it is TLS at all is inferred
+            alert["metadata"] = signature.metadata | {"confidence": ["Medium"]}
     if signature.references:
         alert["references"] = signature.references
     alert["context"] = {"hbids": context}

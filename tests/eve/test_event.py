@@ -133,6 +133,12 @@ def test_what_is_not_known_is_left_out() -> None:
     assert not {"vlan", "host", "pcap_cnt", "direction"} & event.keys()
 
 
+def test_a_flow_joined_late_lowers_the_confidence() -> None:
+    sure, inferred = (event_of(finding(context=CONTEXT | more)) for more in ({}, {"midstream": True}))
+    assert sure["alert"]["metadata"]["confidence"] == ["High"]
+    assert inferred["alert"]["metadata"]["confidence"] == ["Medium"]
+
+
 def test_names_of_the_flow() -> None:
     event = event_of(finding())
     assert event["community_id"] == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
