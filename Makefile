@@ -15,11 +15,12 @@ CAPTURE ?= pcaps/scan_vuln_stafford.pcap
 PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 
-.PHONY: help demo test lint wheel bench clean
+.PHONY: help demo test lint docs wheel bench clean
 help:
 	@echo 'make demo    install into $(VENV) and replay a shipped capture (another: make demo CAPTURE=file)'
 	@echo 'make test    install the test tools where allowed, then run every test (some: make test TESTS=tests/eve)'
 	@echo 'make lint    style, types and the walls between the rooms'
+	@echo 'make docs    write the pages that come from docstrings'
 	@echo 'make wheel   build the wheel into dist/'
 	@echo 'make bench   measure against tcpdump and others; takes minutes'
 	@echo 'make clean   remove everything made here'
@@ -44,6 +45,9 @@ ifneq ($(shell command -v cargo),)
 else
 	@echo 'Rust not checked: no cargo here.'; test -z "$$CI"
 endif
+
+docs: $(VENV)/.installed
+	$(BIN)/python tools/generate_docs.py
 
 wheel: $(VENV)/.created
 	rm -rf build/lib build/bdist.* dist

@@ -27,7 +27,7 @@ CUT_ANSWERS = {
     "scan_vuln_stafford.pcap": 1,
     "vlan100_scan_vuln_stafford.pcap": 1,
 }
-"""Answers in flight when the client closes, as ssltest.py does after its second request: their last record is incomplete.
+"""Answers in flight when the client closes, as ssltest.py does after its second request: the last record is not whole.
 hbids counts it, with the bytes that came; tshark tells of whole records only."""
 
 HELLOS_TAKEN_FOR_MAIL = {"starttls_patched_nmap.pcap": 1, "starttls_vuln_nmap.pcap": 1}
