@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hbids.capture import open_capture
 from hbids.decode.engine import open_engine
 from hbids.facts import Facts
 from tests.support.conversation import batch_of, frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from hbids.config import Limits
     from hbids.decode.engine import Engine
     from hbids.facts import FrameBatch, Rows
-    from tests.capture.build import Frame
     from tests.support.conversation import Conversation
 
 ENGINE_MODULES = {"native": "hbids.decode.native", "reference": "hbids.decode.reference"}
@@ -55,16 +56,20 @@ def all_facts(engine: Engine, batches: Iterable[FrameBatch]) -> Facts:
     return Facts(*(np.concatenate([getattr(step, table) for step in steps]) for table in TABLES))
 
 
-def decode_frames(name: str, frames: Sequence[Frame], limits: Limits | None = None) -> Decoded:
+def decode_batches(name: str, batches: Iterable[FrameBatch], limits: Limits | None = None) -> Decoded:
     engine = engine_called(name, limits)
-    facts = all_facts(engine, [batch_of(frames)])
+    facts = all_facts(engine, batches)
     final = facts.heartbeats["is_final"] == 1
     heartbeats = np.sort(facts.heartbeats[final], order="message_id")
     return Decoded(heartbeats, facts.heartbeats[~final], facts.sessions, facts.flows, engine.counters())
 
 
 def decode_conversations(name: str, conversations: Sequence[Conversation], limits: Limits | None = None) -> Decoded:
-    return decode_frames(name, frames_of(*conversations), limits)
+    return decode_batches(name, [batch_of(frames_of(*conversations))], limits)
+
+
+def decode_file(name: str, path: Path, limits: Limits | None = None) -> Decoded:
+    return decode_batches(name, open_capture(str(path), native=name == "native").batches(), limits)
 
 
 def shown(row: np.void, names: Iterable[str]) -> dict[str, Any]:

@@ -136,8 +136,8 @@ class ServerHello:
         return 256 << code[0] if code and 1 <= code[0] <= 4 else FULL_FRAGMENT
 
     def ja3s(self) -> str:
-        """MD5 over version, cipher and extensions."""
-        numbers = "-".join(str(number) for number, _ in self.extensions)
+        """MD5 over version, cipher and extensions, GREASE left out."""
+        numbers = "-".join(map(str, _without_grease([number for number, _ in self.extensions])))
         return _md5(f"{self.version},{self.cipher},{numbers}")
 
 

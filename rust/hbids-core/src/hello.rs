@@ -293,13 +293,10 @@ impl<'a> ServerHello<'a> {
         shape
     }
 
-    /// MD5 over version, cipher and extensions.
+    /// MD5 over version, cipher and extensions, GREASE left out.
     fn ja3s(&self) -> [u8; 32] {
         let mut text = format!("{},{},", self.version, self.cipher);
-        for (index, (number, _)) in Extensions(self.extensions).enumerate() {
-            let separator = if index == 0 { "" } else { "-" };
-            let _ = write!(text, "{separator}{number}");
-        }
+        join_decimal(&mut text, Extensions(self.extensions).map(|(number, _)| number));
         md5_hex(&text)
     }
 }
