@@ -41,6 +41,17 @@ class Seen:
     """By JA3S and cipher suite."""
 
 
+class PatientCapture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark has no type hints
+    """Lets tshark end by itself. pyshark kills it as soon as it has said everything, and where that races with tshark's
+    own end, Python before 3.13 loses the exit status, and pyshark reports a crash that was none."""
+
+    async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            await asyncio.wait_for(process.wait(), timeout=10)
+        finally:
+            await super()._cleanup_subprocess(process)  # says so if tshark failed, kills it if it did not end
+
+
 @cache
 def ask_tshark(path: Path) -> Seen:
     """Dissect a capture; once, however many tests want to know."""
@@ -48,7 +59,7 @@ def ask_tshark(path: Path) -> Seen:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # pyshark takes the current one, and would leave it open
     try:
-        with pyshark.FileCapture(
+        with PatientCapture(
             str(path),
             display_filter=f"tls.record.content_type == {HEARTBEAT} or tls.handshake.type in "
             f"{{{CLIENT_HELLO}, {SERVER_HELLO}}}",
