@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["CAPTURES", "Recipe", "make"]
 
 _SEED = 20140407  # the day Heartbleed was told
+_SHAKING_HANDS = 1_000
+"""Connections in their handshake at once: what 20,000 new ones a second at 50 ms each come to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a capture is made: every connection holds the conversation, all of them at once, packet by packet in turn."""
+    """How a capture is made: the connections shake hands some at a time; once all are up, they hold the rest of the
+    conversation all at once, packet by packet in turn, and none ends before the last began."""
 
     connections: int
     conversation: Callable[[], list[Packet]]
@@ -57,10 +60,15 @@ def make(recipe: Recipe, path: Path) -> Content:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
         connections = Connections(recipe.connections, np.random.default_rng(_SEED))
+        everybody = range(recipe.connections)
+        opening = len(conversation.handshake())
         with unfinished.open("wb") as file:
             file.write(PCAP_HEADER)
-            for packet in packets:
-                file.write(connections.exchange(packet).data)
+            for start in everybody[::_SHAKING_HANDS]:
+                for packet in packets[:opening]:
+                    file.write(connections.exchange(packet, everybody[start : start + _SHAKING_HANDS]).data)
+            for packet in packets[opening:]:
+                file.write(connections.exchange(packet, everybody).data)
         unfinished.rename(path)
     return Content(
         path=str(path),

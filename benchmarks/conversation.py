@@ -8,7 +8,7 @@ from enum import IntEnum
 from benchmarks import tls
 from benchmarks.template import Template, literal
 
-__all__ = ["SEGMENT_BYTES", "Packet", "Side", "bulk", "short"]
+__all__ = ["SEGMENT_BYTES", "Packet", "Side", "bulk", "handshake", "short"]
 
 SEGMENT_BYTES = 1448
 """What fits an IP packet of 1500 bytes beside 20 of IP and 32 of TCP with its timestamp option."""
@@ -44,7 +44,7 @@ def short() -> list[Packet]:
     """A connection of 18 packets: handshake, two small requests and answers, orderly end."""
     request, answer = tls.application_data(300), tls.application_data(700)
     exchange = [*_send(Side.CLIENT, request), *_send(Side.SERVER, answer), Packet(Side.CLIENT)]
-    return [*_handshake(), *exchange, *exchange, *_close()]
+    return [*handshake(), *exchange, *exchange, *_close()]
 
 
 def bulk(records: int) -> list[Packet]:
@@ -52,7 +52,7 @@ def bulk(records: int) -> list[Packet]:
     stream = tls.application_data(_BULK_RECORD_BYTES, 1)
     for sequence in range(2, records + 1):
         stream += tls.application_data(_BULK_RECORD_BYTES, sequence)
-    packets = [*_handshake(), *_send(Side.CLIENT, tls.application_data(300))]
+    packets = [*handshake(), *_send(Side.CLIENT, tls.application_data(300))]
     for number, segment in enumerate(_send(Side.SERVER, stream), 1):
         packets.append(segment)
         if number % _SEGMENTS_AN_ACK == 0:
@@ -60,7 +60,8 @@ def bulk(records: int) -> list[Packet]:
     return [*packets, *_close()]
 
 
-def _handshake() -> list[Packet]:
+def handshake() -> list[Packet]:
+    """TCP's and TLS's, with which every conversation begins."""
     return [
         Packet(Side.CLIENT, SYN),
         Packet(Side.SERVER, SYN | ACK),

@@ -45,9 +45,9 @@ class Connections:
         self._last_clock_ms = np.zeros((2, count), np.int64)
         self._packets = 0
 
-    def exchange(self, packet: Packet) -> Bytes:
-        """``packet`` once on every connection, in a new random order: shape (count, bytes of a pcap record)."""
-        order = self._random.permutation(len(self._port[0]))
+    def exchange(self, packet: Packet, members: range) -> Bytes:
+        """``packet`` once on each of ``members``, in a new random order: shape (members, bytes of a pcap record)."""
+        order = self._random.permutation(members)
         sender, receiver = packet.sender, Side(1 - packet.sender)
         payload_at = _TCP_AT + _tcp_header_bytes(packet)
         rows = np.zeros((len(order), record_bytes(packet)), np.uint8)
@@ -84,7 +84,7 @@ class Connections:
         pseudo_header = _sum(rows[:, _IP_AT + 12 : _TCP_AT]) + 6 + rows.shape[1] - _TCP_AT
         _put(rows, _TCP_AT + 16, 2, _checksum(_sum(rows[:, _TCP_AT:]) + pseudo_header))
 
-        self._sequence[sender] = (self._sequence[sender] + packet.sequence_bytes) % (1 << 32)
+        self._sequence[sender][order] = (self._sequence[sender][order] + packet.sequence_bytes) % (1 << 32)
         return rows
 
     def _put_options(self, rows: Bytes, packet: Packet, order: _Numbers, time_ms: _Numbers) -> None:

@@ -81,6 +81,8 @@ pub(crate) struct FlowTable {
     timeouts_ns: [i64; STANDINGS],
     clock_ns: Option<i64>,
     next_sweep_ns: i64,
+    /// Identity and place of the flows that `finish` has still to end, the oldest last.
+    finishing: Vec<(u64, u32)>,
 }
 
 impl FlowTable {
@@ -98,6 +100,7 @@ impl FlowTable {
             ],
             clock_ns: None,
             next_sweep_ns: 0,
+            finishing: Vec::new(),
         }
     }
 
@@ -174,15 +177,16 @@ impl FlowTable {
 
     /// End so many flows, in the order they began; the clock starts anew after the last.
     pub(crate) fn finish(&mut self, run: &mut Run, most: usize) {
-        let mut live: Vec<(u64, u32)> =
-            (0..self.slab.used).filter_map(|at| self.slab.get(at).map(|flow| (flow.flow_id, at))).collect();
-        if most < live.len() {
-            live.select_nth_unstable(most);
-            live.truncate(most);
+        if self.finishing.is_empty() {
+            let slab = &self.slab;
+            let live = (0..slab.used).filter_map(|at| slab.get(at).map(|flow| (flow.flow_id, at)));
+            self.finishing = live.collect();
+            self.finishing.sort_unstable_by(|one, other| other.cmp(one));
         }
-        live.sort_unstable();
-        for (_, at) in live {
-            self.end(run, at, EndReason::CaptureEnd);
+        for (flow_id, at) in self.finishing.split_off(self.finishing.len().saturating_sub(most)).into_iter().rev() {
+            if self.slab.get(at).is_some_and(|flow| flow.flow_id == flow_id) {
+                self.end(run, at, EndReason::CaptureEnd);
+            }
         }
         if self.is_empty() {
             self.clock_ns = None;
