@@ -36,6 +36,16 @@ TOOL_NAMES = {
 }
 """What hbids calls the tools of the labels."""
 
+CLAIMED_AND_CARRIED = {
+    "masscan": (0x4000, 0),
+    "nmap": (0x4000, 19),
+    "pacemaker": (0xFFED, 0),
+    "pacemaker.py": (0xFFED, 0),
+    "stafford": (0x4000, 0),
+    "testssl": (0x4000, 0),
+}
+"""Payload bytes that the tools' clear requests claim and carry, from their sources."""
+
 COPIED_BY = {"hbclient": {TOOL_NAMES["stafford"]}}
 """Emulations that send another tool's ClientHello, and may be taken for it."""
 
@@ -128,6 +138,15 @@ def test_requests_are_booked_to_the_endpoint_they_went_to(name: str, engine_name
         who: (attacked.requests, attacked.overreads, attacked.sealed_attacks)
         for who, attacked in attacked_endpoints(name).items()
     }
+
+
+@pytest.mark.parametrize("name", [name for name, label in LABELS.items() if label["tool"] in CLAIMED_AND_CARRIED])
+def test_over_read_is_what_the_tool_claims_beyond_what_it_carries(name: str, engine_name: str) -> None:
+    claimed, carried = CLAIMED_AND_CARRIED[LABELS[name]["tool"]]
+    contexts = [finding.context for finding in replayed(name, engine_name).findings if "overread" in finding.context]
+    assert len(contexts) == LABELS[name]["hb_requests_clear"]
+    told = {(each["claimed_length"], each["present_length"], each["overread"]) for each in contexts}
+    assert told <= {(claimed, carried, claimed - carried)}
 
 
 @pytest.mark.parametrize("name", HEARTBEATS_COUNT)
