@@ -27,6 +27,8 @@ SECOND_CHANCES = 8
 """Flows that were active since they were listed, passed over when one must go."""
 REUSE_IDLE_NS = 2_000_000_000
 """A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy."""
+MOST_CHECKPOINTS = 0xFFFF_FFFF
+"""Of one flow: with one a second, 136 years of them."""
 RST_WINDOW = 1 << 20
 """How far from the expected byte a reset may be and still be believed."""
 
@@ -128,6 +130,7 @@ class Flow:
         own.check_hole()
         other.check_hole()
         due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
+        due = min(due, MOST_CHECKPOINTS)
         if due > self._checkpoints:
             self._checkpoints = due
             self._write(EndReason.CHECKPOINT)

@@ -1,0 +1,141 @@
+"""What holds for whatever comes: both engines agree, and how a stream or a capture is cut changes nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from hbids.decode.engine import native_available
+from hbids.facts import FrameBatch
+from tests.capture.build import Frame
+from tests.conftest import missing
+from tests.support import mutation
+from tests.support.conversation import START_NS, Conversation, batch_of
+from tests.support.decoding import TABLES, all_facts, differences, engine_called, shown
+from tests.support.mutation import Damage, Damaged
+from tests.support.scripts import lossy_scripts, plainly, scripts, torn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hbids.config import Limits
+    from hbids.facts import Facts, Rows
+    from tests.support.scripts import Turn
+
+CAPTURES = mutation.small_captures()
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[str, str]:
+    if not native_available():
+        missing("the native engine")
+    return "native", "reference"
+
+
+def outcome(name: str, batches: list[FrameBatch], limits: Limits | None = None) -> tuple[Facts, dict[str, int]]:
+    engine = engine_called(name, limits)
+    return all_facts(engine, batches), {counter: n for counter, n in engine.counters().items() if n}
+
+
+def assert_same(first: tuple[Facts, dict[str, int]], second: tuple[Facts, dict[str, int]]) -> None:
+    for table in TABLES:
+        assert differences(getattr(first[0], table), getattr(second[0], table)) == [], table
+    assert first[1] == second[1]
+
+
+# --- both engines -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.name)
+def test_both_engines_agree_on_a_capture(path: Path, both: tuple[str, str]) -> None:
+    batch = mutation.batch_from(path)
+    for limits in mutation.TINY_LIMITS:
+        assert_same(*(outcome(name, [batch], limits) for name in both))
+
+
+@settings(max_examples=800, deadline=None)
+@given(damaged=mutation.damaged, limits=mutation.limits)
+@example(  # a flow from the beginning of time on, with more checkpoints than 32 bits count
+    damaged=Damaged("benign_hb_openssl_tls.pcap", [Damage("retime", 0, 0, -(1 << 63))]), limits=mutation.TINY_LIMITS[-1]
+)
+def test_both_engines_agree_on_damaged_captures(damaged: Damaged, limits: Limits, both: tuple[str, str]) -> None:
+    batch = damaged.batch()
+    assert_same(*(outcome(name, [batch], limits) for name in both))
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=st.data(), script=lossy_scripts, limits=mutation.limits)
+def test_both_engines_agree_on_made_up_connections(
+    data: st.DataObject, script: list[Turn], limits: Limits, both: tuple[str, str]
+) -> None:
+    begin = data.draw(st.sampled_from([Conversation, lambda: Conversation().connect()]))
+    conversation = data.draw(torn(script, begin))
+    for packet in (
+        data.draw(st.lists(st.sampled_from(conversation.packets), max_size=3)) if conversation.packets else []
+    ):
+        conversation.lose(packet)
+    batch = batch_of(conversation.frames())
+    assert_same(*(outcome(name, [batch], limits) for name in both))
+
+
+@settings(max_examples=300, deadline=None)
+@given(link_type=st.sampled_from([0, 1, 101, 108, 113, 276, 105]), frames=st.lists(st.binary(max_size=90), max_size=5))
+def test_both_engines_agree_on_noise(link_type: int, frames: list[bytes], both: tuple[str, str]) -> None:
+    batch = batch_of([Frame(START_NS, frame, len(frame), link_type) for frame in frames])
+    assert_same(*(outcome(name, [batch]) for name in both))
+
+
+# --- how it is cut ----------------------------------------------------------------------------------------------------
+
+
+def chunks(batch: FrameBatch, sizes: Iterator[int]) -> list[FrameBatch]:
+    """The batch in chunks of so many frames, each with its own copy of their bytes."""
+    found, at = [], 0
+    while at < len(batch.frames):
+        frames = batch.frames[at : at + next(sizes)].copy()
+        begin = int(frames["offset"].min())
+        end = int((frames["offset"] + frames["captured_bytes"]).max())
+        frames["offset"] -= begin
+        found.append(FrameBatch(batch.data[begin:end], frames))
+        at += len(frames)
+    return found
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.name)
+def test_chunks_of_any_size_give_the_same_facts(path: Path, engine_name: str) -> None:
+    batch = mutation.batch_from(path)
+    whole = outcome(engine_name, [batch])
+    dice = random.Random(path.name)  # noqa: S311  data, not secrets
+    assert_same(outcome(engine_name, chunks(batch, iter(lambda: 1, 0))), whole)
+    assert_same(outcome(engine_name, chunks(batch, iter(lambda: dice.randrange(1, 30), 0))), whole)
+
+
+SPEAK_OF_PACKETS = {"time_ns", "end_time_ns", "packet_number", "flow_start_ns"}
+SPEAK_OF_PACKETS |= {f"{what}_to_{way}" for what in ("packets", "bytes") for way in ("server", "client")}
+
+
+def whatever_the_packets(rows: Rows) -> list[dict[str, object]]:
+    """Rows without the columns that speak of packets and time."""
+    return [shown(row, set(rows.dtype.names or ()) - SPEAK_OF_PACKETS) for row in rows]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), script=scripts)
+def test_how_segments_are_cut_and_ordered_changes_no_heartbeat(
+    engine_name: str, data: st.DataObject, script: list[Turn]
+) -> None:
+    conversation = data.draw(torn(script, lambda: Conversation().connect()))
+    whole, _ = outcome(engine_name, [batch_of(plainly(script).frames())])
+    cut, counters = outcome(engine_name, [batch_of(conversation.frames())])
+    for table in TABLES:
+        rows, expected = getattr(cut, table), getattr(whole, table)
+        if table == "heartbeats":
+            rows, expected = (np.sort(each[each["is_final"] == 1], order="message_id") for each in (rows, expected))
+        assert whatever_the_packets(rows) == whatever_the_packets(expected)
+    assert "stream_gaps" not in counters

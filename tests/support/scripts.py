@@ -1,0 +1,82 @@
+"""TLS connections made up at random: what each side says in turn, and how the segments of a turn may come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hypothesis import strategies as st
+
+from tests.support import tls
+from tests.support.conversation import TO_CLIENT, TO_SERVER, Conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hbids.facts import Direction
+
+
+class Turn(NamedTuple):
+    """What one side sends before the other answers."""
+
+    way: Direction
+    data: bytes
+
+
+_claims = st.sampled_from([0, 1, 7, 18, 300, 0x3FED, 0x4000, 0xFFFF])
+_fragments = st.sampled_from([512, 4096, tls.FRAGMENT_BYTES])
+_lengths = st.sampled_from([0, 1, 2, 3, 20, 27, 35, 61, 512, 1048, 16_384, 16_408])
+_carried = st.sampled_from([0, 1, 16, 37, 600, 16_381])
+
+_versions = st.sampled_from([0x0301, 0x0303, 0x03FF])
+_memory = st.builds(tls.noise, _carried)
+
+_records = st.one_of(
+    st.builds(tls.request, _claims, _memory),
+    st.builds(lambda claimed, fragment: b"".join(tls.answer(claimed, fragment=fragment)), _claims, _fragments),
+    st.builds(lambda claimed: tls.answer(claimed)[0], _claims),
+    st.builds(tls.heartbeat, st.integers(0, 255), _claims, _memory),
+    st.builds(tls.sealed, _lengths, _lengths),
+    st.builds(lambda body, version: tls.record(tls.HEARTBEAT, body, version=version), _memory, _versions),
+    st.builds(tls.application_data, _lengths),
+    st.sampled_from([tls.ccs(), tls.alert(), tls.certificate(), tls.finished()]),
+    st.sampled_from([tls.client_hello(), tls.server_hello()]),
+)
+_turns = st.builds(
+    lambda way, records: Turn(way, b"".join(records)),
+    st.sampled_from([TO_SERVER, TO_CLIENT]),
+    st.lists(_records, min_size=1, max_size=4),
+)
+
+scripts = st.builds(
+    lambda turns: [Turn(TO_SERVER, tls.client_hello()), Turn(TO_CLIENT, tls.server_hello()), *turns],
+    st.lists(_turns, min_size=1, max_size=8),
+)
+"""TLS from the first byte."""
+
+lossy_scripts = st.builds(lambda script, skipped: script[skipped:], scripts, st.integers(0, 3)) | scripts
+"""The same, the hellos perhaps left out."""
+
+
+def plainly(script: list[Turn]) -> Conversation:
+    """Every turn in as few segments as hold it, in order."""
+    conversation = Conversation().connect()
+    for turn in script:
+        for piece in tls.cut(turn.data, range(60_000, len(turn.data), 60_000)):
+            conversation.segment(turn.way, piece)
+    return conversation
+
+
+@st.composite
+def torn(draw: st.DrawFn, script: list[Turn], begin: Callable[[], Conversation]) -> Conversation:
+    """Every turn cut anywhere, its segments in any order, overlapping, some of them twice; nothing is missing."""
+    conversation = begin()
+    for turn in script:
+        seq, length = conversation.next_seq[turn.way], len(turn.data)
+        edges = sorted({0, *draw(st.lists(st.integers(1, length), max_size=6)), *range(0, length, 60_000)} - {length})
+        pieces = [(edge, end) for edge, end in zip(edges, [*edges[1:], length], strict=True)]
+        pieces += draw(st.lists(st.sampled_from(pieces), max_size=2))
+        for edge, end in draw(st.permutations(pieces)):
+            longer = min(length, end + draw(st.sampled_from([0, 0, 1, 700])), edge + 65_000)
+            conversation.stray(turn.way, turn.data[edge:longer], seq=seq + edge)
+        conversation.next_seq[turn.way] += length
+    return conversation
