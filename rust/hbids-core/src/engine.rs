@@ -39,13 +39,14 @@ impl FrameRow {
 pub struct Engine {
     run: Run,
     flows: FlowTable,
+    panic_in_next_chunk: bool,
 }
 
 impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { flows: FlowTable::new(&limits), run: Run::new(limits) }
+        Self { flows: FlowTable::new(&limits), run: Run::new(limits), panic_in_next_chunk: false }
     }
 
     /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
@@ -71,7 +72,7 @@ impl Engine {
                 self.frame(&row, packet);
             }
         }
-        self.run.rows.take()
+        self.end_step()
     }
 
     fn frame(&mut self, row: &FrameRow, packet: Result<Packet<'_>, Dropped>) {
@@ -96,7 +97,17 @@ impl Engine {
     /// End so many flows, in the order they began. Once none is left the engine may be fed a fresh capture.
     pub fn finish(&mut self, most: usize) -> Facts {
         self.flows.finish(&mut self.run, most);
+        self.end_step()
+    }
+
+    fn end_step(&mut self) -> Facts {
+        assert!(!std::mem::take(&mut self.panic_in_next_chunk), "asked for by panic_in_next_chunk");
         self.run.rows.take()
+    }
+
+    /// For tests of the recovery.
+    pub fn panic_in_next_chunk(&mut self) {
+        self.panic_in_next_chunk = true;
     }
 
     /// Totals so far.
@@ -105,9 +116,10 @@ impl Engine {
         &self.run.counters
     }
 
-    /// Forget all flows but keep counters and numbering: what is left to do after a panic.
-    pub fn reset(&mut self) {
+    /// What is left to do after a panic: forget all flows, keep counters and numbering, give the rows made before it.
+    pub fn recover(&mut self) -> Facts {
         self.flows = FlowTable::new(&self.run.limits);
         self.run.out_of_order_bytes = 0;
+        self.run.rows.take()
     }
 }

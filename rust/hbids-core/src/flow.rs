@@ -437,5 +437,6 @@ impl Flow {
         for side in ways {
             table.u64(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gap_bytes));
         }
+        table.end_row();
     }
 }

@@ -482,6 +482,7 @@ impl Flow {
         table.u8(self.encrypt_then_mac);
         table.i16(self.heartbeat_accepted);
         self.put_so_far(run.packet_number, table);
+        table.end_row();
         if is_tls {
             return;
         }

@@ -7,6 +7,8 @@ const MOST_ROOM_BYTES: usize = 1 << 20;
 #[derive(Default)]
 pub(crate) struct Table {
     bytes: Vec<u8>,
+    /// Up to the end of the last whole row.
+    whole_bytes: usize,
 }
 
 impl Table {
@@ -53,14 +55,22 @@ impl Table {
         self.bytes.resize(self.bytes.len() + width - kept, 0);
     }
 
-    /// All rows; room is made for as many again.
+    /// The last field of a row was written.
+    pub(crate) fn end_row(&mut self) {
+        self.whole_bytes = self.bytes.len();
+    }
+
+    /// All rows, without one that a panic left unfinished; room is made for as many again.
     fn take(&mut self) -> Vec<u8> {
+        self.bytes.truncate(std::mem::take(&mut self.whole_bytes));
         let room = self.bytes.len().min(MOST_ROOM_BYTES);
         std::mem::replace(&mut self.bytes, Vec::with_capacity(room))
     }
 
     pub(crate) fn append(&mut self, other: &mut Self) {
         self.bytes.append(&mut other.bytes);
+        other.whole_bytes = 0;
+        self.end_row();
     }
 }
 
@@ -87,5 +97,33 @@ impl Rows {
     /// Everything since the last call.
     pub(crate) fn take(&mut self) -> Facts {
         Facts { heartbeats: self.heartbeats.take(), sessions: self.sessions.take(), flows: self.flows.take() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn a_row_left_unfinished_is_dropped_and_the_next_step_begins_clean() {
+        let mut table = Table::default();
+        table.u16(1);
+        table.end_row();
+        table.u8(2);
+        assert_eq!(table.take(), [1, 0]);
+        table.u16(3);
+        table.end_row();
+        assert_eq!(table.take(), [3, 0]);
+    }
+
+    #[test]
+    fn rows_held_elsewhere_are_whole() {
+        let mut held = Table::default();
+        held.u8(1);
+        held.end_row();
+        let mut table = Table::default();
+        table.append(&mut held);
+        assert_eq!(table.take(), [1]);
+        assert!(held.take().is_empty());
     }
 }

@@ -394,6 +394,7 @@ impl Flow {
         table.text(client.fingerprints.as_ref().map_or(&[][..], |prints| &prints.ja3), 32);
         table.text(server.ja3s.as_ref().map_or(&[][..], |print| print), 32);
         table.text(client.fingerprints.as_ref().map_or(&[][..], |prints| &prints.ja4), 36);
+        table.end_row();
         // The other side's hello may still be in the making.
         if known.handshake.iter().any(|bytes| !bytes.is_empty()) {
             self.hello = Some(known);

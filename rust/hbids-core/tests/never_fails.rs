@@ -132,13 +132,13 @@ fn half_a_row_is_no_frame() {
 }
 
 #[test]
-fn after_a_reset_flows_are_gone_and_totals_are_kept() {
+fn after_a_recovery_flows_are_gone_and_totals_are_kept() {
     let mut dice = Dice(7);
     let mut engine = Engine::new(limits());
     let mut time_ns = 0;
     let (data, rows) = batch(&mut dice, 50, &mut time_ns);
     engine.feed(&data, &rows);
-    engine.reset();
+    engine.recover();
     assert!(!engine.has_flows());
     assert_eq!(engine.counters().packets, 50);
     engine.feed(&data, &rows);

@@ -56,30 +56,21 @@ type Tables<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes
 pub struct Engine {
     engine: hbids_core::Engine,
     panics: u64,
-    panic_next: bool,
 }
 
 impl Engine {
     /// Run a step with the interpreter released. A panic costs the rest of the step and all flow state, and is counted;
-    /// rows already written are kept and come with the next step.
+    /// rows already written are kept.
     fn step<'py>(
         &mut self,
         py: Python<'py>,
         work: impl FnOnce(&mut hbids_core::Engine) -> Facts + Send,
     ) -> Tables<'py> {
-        let panics = std::mem::take(&mut self.panic_next);
         let engine = &mut self.engine;
-        let outcome = py.detach(|| {
-            catch_unwind(AssertUnwindSafe(|| {
-                let facts = work(engine);
-                assert!(!panics, "asked for by panic_in_next_chunk");
-                facts
-            }))
-        });
+        let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(|| work(engine))));
         let facts = outcome.unwrap_or_else(|_| {
             self.panics += 1;
-            self.engine.reset();
-            Facts::default()
+            self.engine.recover()
         });
         (PyBytes::new(py, &facts.heartbeats), PyBytes::new(py, &facts.sessions), PyBytes::new(py, &facts.flows))
     }
@@ -89,7 +80,7 @@ impl Engine {
 impl Engine {
     #[new]
     fn new(limits: LimitsIn) -> Self {
-        Self { engine: hbids_core::Engine::new(limits.into()), panics: 0, panic_next: false }
+        Self { engine: hbids_core::Engine::new(limits.into()), panics: 0 }
     }
 
     /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables.
@@ -119,6 +110,6 @@ impl Engine {
 
     /// For tests of the recovery: the next chunk ends in a panic.
     fn panic_in_next_chunk(&mut self) {
-        self.panic_next = true;
+        self.engine.panic_in_next_chunk();
     }
 }
