@@ -16,6 +16,7 @@ from hbids.capture import Problem, open_capture
 from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.detect import open_detectors
+from hbids.detect.common import forgotten
 from hbids.detect.tool import ToolRecogniser
 from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
 from hbids.measures import is_sealed, overread_bytes
@@ -76,7 +77,12 @@ class Analysis:
 
     def drops(self) -> dict[str, int]:
         """What this side of the facts left out."""
-        dropped = {"endpoints_dropped": self._ledger.dropped, "victims_outside_home": self.victims_outside_home}
+        dropped = {
+            "detectors_forgot": sum(map(forgotten, [*self._detectors, self._tools])),
+            "endpoints_dropped": self._ledger.dropped,
+            "sources_dropped": self._ledger.sources_dropped,
+            "victims_outside_home": self.victims_outside_home,
+        }
         return {name: count for name, count in dropped.items() if count}
 
     def _count(self, rows: Rows) -> None:

@@ -31,12 +31,13 @@ def heartbeats_by_sender(path: str, tls_ports: set[int]) -> dict[FlowKey, Heartb
 
     ``tls_ports`` are taken for TLS whatever tshark thinks. Raises TsharkMissing.
     """
-    import pyshark
     from pyshark.tshark.tshark import TSharkNotFoundException
+
+    from hbids.cli.patient import PatientCapture
 
     seen: dict[FlowKey, Heartbeats] = defaultdict(Heartbeats)
     try:
-        capture = pyshark.FileCapture(
+        capture = PatientCapture(
             path,
             display_filter=f"tls.record.content_type == {_HEARTBEAT}",
             decode_as={f"tcp.port=={port}": "tls" for port in tls_ports},

@@ -37,6 +37,8 @@ _HARMLESS = {"heartbeats_without_tls", "not_ip", "not_tcp", "segments_repeated",
 """Counters of what is none of our business or was there twice."""
 
 _UNSEEN = {
+    "chunk_panics": "chunks the native engine failed on (a bug: please report it); flows were joined anew after each",
+    "detectors_forgot": "flows or endpoints that detectors no longer remember",
     "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "frame_truncated": "frames cut short (capture with a larger snap length)",
@@ -50,6 +52,7 @@ _UNSEEN = {
     "pending_requests_dropped": "unanswered requests forgotten (limits.pending_requests)",
     "record_desync": "times a TLS stream was lost and searched for",
     "record_overlong": "TLS records longer than allowed",
+    "sources_dropped": "source addresses beyond what an endpoint's entry holds",
     "stream_gaps": "holes in TCP streams (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
     "victims_outside_home": "findings about endpoints outside the home networks",

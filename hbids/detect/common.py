@@ -21,7 +21,16 @@ from hbids.facts import (
     Transport,
 )
 
-__all__ = ["MEMORY_ENTRIES", "Remembered", "address_text", "describe", "flow_context", "opposite", "request_key"]
+__all__ = [
+    "MEMORY_ENTRIES",
+    "Remembered",
+    "address_text",
+    "describe",
+    "flow_context",
+    "forgotten",
+    "opposite",
+    "request_key",
+]
 
 PROTOCOL_TCP, PROTOCOL_UDP = 6, 17
 
@@ -37,6 +46,7 @@ class Remembered(Generic[Key, Value]):
 
     def __init__(self, entries: int = MEMORY_ENTRIES) -> None:
         self._entries = entries
+        self.forgotten = 0
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
@@ -49,6 +59,7 @@ class Remembered(Generic[Key, Value]):
         self._values.move_to_end(key)
         if len(self._values) > self._entries:
             self._values.popitem(last=False)
+            self.forgotten += 1
 
     def pop(self, key: Key) -> Value | None:
         """Take out."""
@@ -59,6 +70,11 @@ class Remembered(Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def forgotten(detector: object) -> int:
+    """How much a detector has forgotten of what it once remembered."""
+    return sum(value.forgotten for value in vars(detector).values() if isinstance(value, Remembered))
 
 
 def address_text(address: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> str:

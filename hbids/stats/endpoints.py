@@ -54,6 +54,10 @@ class EndpointLedger:
         self._entries: dict[Key, Entry] = {}
         self.dropped = 0
         """Endpoints that found no room."""
+        self.sources_dropped = 0
+        """Findings whose source found none."""
+        self._refused: dict[tuple[bytes, int], None] = {}
+        """Servers that were offered the extension and did not accept it."""
 
     def add_facts(self, facts: Facts) -> None:
         """Count the final heartbeat rows and the accepted extensions of one step."""
@@ -65,6 +69,10 @@ class EndpointLedger:
             if entry is not None:
                 entry.accepts_heartbeat_extension = True
                 entry.seen(int(row["time_ns"]))
+        offered, accepted = facts.sessions["heartbeat_offered"], facts.sessions["heartbeat_accepted"]
+        for row in facts.sessions[(offered >= 0) & (accepted == ABSENT)]:
+            if len(self._refused) < MOST_ENDPOINTS:
+                self._refused[_server_key(row)[:2]] = None
 
     def add_finding(self, finding: Finding) -> None:
         """Raise the verdict, note source and tools."""
@@ -72,15 +80,22 @@ class EndpointLedger:
         if entry is None:
             return
         entry.verdict = max(entry.verdict, finding.verdict)
-        if finding.verdict > Verdict.EXPOSED and len(entry.sources) < MOST_SOURCES:
-            client, server = finding.flow.client_ip, finding.flow.server_ip
-            entry.sources[server if finding.victim == Direction.TO_CLIENT else client] = None
+        if finding.verdict > Verdict.EXPOSED:
+            flow = finding.flow
+            source = flow.server_ip if finding.victim == Direction.TO_CLIENT else flow.client_ip
+            if source in entry.sources or len(entry.sources) < MOST_SOURCES:
+                entry.sources[source] = None
+            else:
+                self.sources_dropped += 1
         for tool in finding.context.get("tools", ()):
             entry.tools[tool] = None
 
     def endpoints(self) -> list[dict[str, Any]]:
         """Every endpoint above ``clear``, worst first; times in nanoseconds."""
         found = [(key, entry) for key, entry in self._entries.items() if entry.verdict > Verdict.CLEAR]
+        for key, entry in found:
+            if key[2] == Direction.TO_SERVER and key[:2] in self._refused:
+                entry.accepts_heartbeat_extension = entry.accepts_heartbeat_extension or False
         found.sort(key=lambda item: (-item[1].verdict, -_leaked(item[1]), item[0]))
         return [_told(key, entry) for key, entry in found]
 
@@ -98,8 +113,6 @@ class EndpointLedger:
                 continue
             entry.seen(int(row["time_ns"]))
             entry.seen(int(row["end_time_ns"]))
-            if row["heartbeat_accepted"] == ABSENT and key[2] == Direction.TO_SERVER:
-                entry.accepts_heartbeat_extension = entry.accepts_heartbeat_extension or False
             if answer:
                 leaks = exact[index] + estimated[index] > 0
                 entry.leaking_answers += int(leaks)

@@ -274,3 +274,14 @@ def test_many_requests_before_the_lie_do_not_hide_its_answer(decode: Decode) -> 
     decoded = decode(conversation)
     check(decoded.heartbeats[-1], kind=Kind.RESPONSE, answers_message=81, request_record_length=3)
     assert decoded.drops == {"pending_requests_dropped": 17}
+
+
+@pytest.mark.parametrize("before", [b"", tls.alert()], ids=["at once", "behind an alert"])
+def test_a_hello_that_never_ends_hides_nothing(decode: Decode, before: bytes) -> None:
+    conversation = connected()
+    conversation.client(before + tls.record(22, tls.client_hello()[5:11]))
+    conversation.client(LIE)
+    answer_to(conversation, 0x4000)
+    request, response = decode(conversation).heartbeats
+    check(request, kind=Kind.REQUEST, phase=Phase.BEFORE_SERVER_HELLO, midstream=0)
+    check(response, kind=Kind.RESPONSE, answers_message=request["message_id"], payload_present=0x4000)

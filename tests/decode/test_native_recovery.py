@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def attack(number: int) -> Conversation:
-    """A request and its answer, so many seconds into the run, and the end of the connection."""
+    """A request and its answer, so many seconds into the run."""
     conversation = Conversation(client_port=10_000 + number, start_ns=START_NS + number * SECOND_NS).connect()
     conversation.say_hello()
     conversation.client(tls.request(0x1000 + number))

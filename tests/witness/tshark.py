@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyshark
+from hbids.cli.patient import PatientCapture
 
 __all__ = ["Seen", "Sender", "ask_tshark"]
 
@@ -39,17 +39,6 @@ class Seen:
     """By JA3."""
     server_hellos: Counter[tuple[Sender, str, int]] = field(default_factory=Counter)
     """By JA3S and cipher suite."""
-
-
-class PatientCapture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark has no type hints
-    """Lets tshark end by itself. pyshark kills it as soon as it has said everything, and where that races with tshark's
-    own end, Python before 3.13 loses the exit status, and pyshark reports a crash that was none."""
-
-    async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
-        try:
-            await asyncio.wait_for(process.wait(), timeout=10)
-        finally:
-            await super()._cleanup_subprocess(process)  # says so if tshark failed, kills it if it did not end
 
 
 @cache

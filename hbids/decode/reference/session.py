@@ -12,6 +12,7 @@ from typing import Protocol
 from hbids.decode.reference.heartbeat import Heartbeats, Message
 from hbids.decode.reference.hello import (
     FULL_FRAGMENT,
+    MINIMUM_BYTES,
     ClientHello,
     ServerHello,
     parse_client_hello,
@@ -220,6 +221,8 @@ class Session:
             elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
                 self._handshake[side] = None
                 self._read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
+            elif length >= MINIMUM_BYTES:
+                self._say_hello(side, self._record_began_ns[side])  # even if it never ends: OpenSSL answers meanwhile
             return
 
     def _give_up_hello(self, side: int) -> None:

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::{Flow, NOT_SEEN};
 use crate::frame::NO_VLAN;
-use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
+use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT, MINIMUM_BYTES};
 use crate::record::{
     APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO,
 };
@@ -262,6 +262,9 @@ impl Flow {
                 self.sides[side].awaits_hello = false;
                 self.read_hello(run, side, kind, body);
             } else {
+                if length >= MINIMUM_BYTES {
+                    self.say_hello(run, side); // even if it never ends: OpenSSL answers meanwhile
+                }
                 return rest;
             }
             return &[];
