@@ -24,7 +24,7 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the decoder may hold at once. All times are packet time."""
+    """What the decoder may hold at once, and where it looks. All times are packet time."""
 
     flows: int = 1_000_000
     """Live flows: about 400 MB at the measured bytes per flow. The oldest of the least telling kind goes first."""
@@ -70,6 +70,30 @@ class Limits:
 
     search_bytes: int = 65_536
     """How far a lost direction is searched for the next record, four records' worth; after it only segment starts."""
+
+    layers: int = field(default=32, metadata={"least": 8})
+    """Headers read in one frame, tags and tunnels included: twice what Suricata allows; networks stay far below."""
+
+    fragments: int = 65_536
+    """IP packets of which fragments are held, as many as Suricata's; the one that waited longest goes first."""
+
+    fragment_bytes: int = 32 << 20
+    """Held over all of them together, overhead included: what Suricata holds, too."""
+
+    fragment_timeout_ns: int = 60 * _SECOND_NS
+    """From a packet's first fragment on: as long as any host waits (RFC 8200 section 4.5)."""
+
+    vxlan_ports: tuple[int, ...] = (4789, 4790, 8472)
+    """UDP ports of VXLAN: IANA's, that of its generic extension, and what Linux took before there was one."""
+
+    geneve_ports: tuple[int, ...] = (6081,)
+    """UDP ports of GENEVE (RFC 8926)."""
+
+    gtp_ports: tuple[int, ...] = (2152,)
+    """UDP ports of GTP-U (3GPP TS 29.281)."""
+
+    teredo_ports: tuple[int, ...] = (3544,)
+    """UDP ports of Teredo servers and relays (RFC 4380)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +175,12 @@ def _section(document: Document, nodes: Mapping[str, yaml.Node], name: str, kind
     values: dict[str, Any] = {}
     for key, node in document.mapping(nodes[name], settings).items():
         entry = settings[key]
+        value: str | int | tuple[int, ...] | None
         if isinstance(entry.default, str):
-            value: str | int | None = document.scalar(node, str)
+            value = document.scalar(node, str)
+        elif isinstance(entry.default, tuple):
+            ports = [_number(document, item, int, 1, _MOST_PORT) for item in document.items(node)]
+            value = tuple(port for port in ports if port is not None)
         elif key == entry.name:
             value = _number(document, node, int, entry.metadata.get("least", 1), entry.metadata.get("most", _MOST))
         else:
@@ -168,6 +196,8 @@ _MOST = 1 << 48
 
 _MOST_SECONDS = 1e9
 """Thirty years; still an int64 in nanoseconds."""
+
+_MOST_PORT = 65_535
 
 _Number = TypeVar("_Number", int, float)
 

@@ -8,7 +8,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import dpkt
 
-from hbids.decode.reference.frame import V4_MAPPED, Segment, parse_frame
+from hbids.config import Limits
+from hbids.decode.reference.frame import FrameReader
+from hbids.decode.reference.layers import Fragment, Segment
+from hbids.decode.reference.network import V4_MAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -43,8 +46,11 @@ class FlowKey(NamedTuple):
         return f"{_endpoint(self.client_ip, self.client_port)} -> {_endpoint(self.server_ip, self.server_port)}"
 
 
-def carve(batches: Iterable[FrameBatch], keys: Collection[FlowKey], target: IO[bytes]) -> set[int]:
-    """Write the frames of the flows named by ``keys`` as a pcap with nanosecond times.
+def carve(
+    batches: Iterable[FrameBatch], keys: Collection[FlowKey], target: IO[bytes], limits: Limits | None = None
+) -> set[int]:
+    """Write the frames of the flows named by ``keys`` as a pcap with nanosecond times; IP fragments between their
+    hosts too, whatever they belong to. ``limits`` are those the flows were found with.
 
     A pcap has one link type: that of the first frame written. Gives the link types that were therefore left out.
     """
@@ -55,6 +61,8 @@ def carve(batches: Iterable[FrameBatch], keys: Collection[FlowKey], target: IO[b
     }
     # Looking for an address's bytes is far cheaper than parsing every frame.
     addresses = {address.removeprefix(V4_MAPPED) for address, *_ in wanted}
+    hosts = {ends[:2] for ends in wanted}
+    reader = FrameReader(limits or Limits())
     writer: dpkt.pcap.Writer | None = None
     link_type = 0
     left_out: set[int] = set()
@@ -63,8 +71,11 @@ def carve(batches: Iterable[FrameBatch], keys: Collection[FlowKey], target: IO[b
             frame = batch.data[offset : offset + captured_bytes]
             if not any(address in frame for address in addresses):
                 continue
-            segment = parse_frame(frame_link_type, frame)
-            if not isinstance(segment, Segment) or segment[:4] not in wanted:
+            found = reader.read(frame_link_type, frame)
+            belongs = (isinstance(found, Segment) and found[:4] in wanted) or (
+                isinstance(found, Fragment) and (found.key.src_addr, found.key.dst_addr) in hosts
+            )
+            if not belongs:
                 continue
             if writer is None:
                 link_type = frame_link_type

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import Heartbeats
+    from hbids.config import Limits
     from hbids.facts import Finding
     from hbids.pipeline import Result
 
@@ -52,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.input == "-":
         raise UserInputError(["inspect reads its input twice: save it to a file first"])
+    config = config_of(args)
     try:
-        result = replay(args.input, config=config_of(args), engine=args.engine)
+        result = replay(args.input, config=config, engine=args.engine)
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error
     for problem in result.problems:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     second_opinion: dict[FlowKey, Heartbeats] | None = None
     if shown:
         try:
-            second_opinion = _ask_tshark(args.input, result, shown)
+            second_opinion = _ask_tshark(args.input, result, shown, config.limits)
         except TsharkMissing as error:
             print(f"hbids: warning: {error}", file=sys.stderr)
     console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -89,7 +91,7 @@ def _flagged(findings: Collection[Finding]) -> dict[FlowKey, list[Finding]]:
     return {key: flows[key] for key in ranked}
 
 
-def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey]) -> dict[FlowKey, Heartbeats]:
+def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Limits) -> dict[FlowKey, Heartbeats]:
     from hbids.capture import open_capture
     from hbids.cli.carve import carve
     from hbids.cli.tshark import heartbeats_by_sender
@@ -101,7 +103,7 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey]) -> dict[Fl
     tls_ports = {key.server_port for key in keys} - set(result.sessions["server_port"][upgraded].tolist())
     with tempfile.NamedTemporaryFile(prefix="hbids-", suffix=".pcap") as carved:  # made with mode 0600
         capture = open_capture(path, native=native_available())
-        left_out = carve(capture.batches(), keys, carved)
+        left_out = carve(capture.batches(), keys, carved, limits)
         if left_out:
             print("hbids: warning: flows on several link types: tshark is shown one of them", file=sys.stderr)
         return heartbeats_by_sender(carved.name, tls_ports)

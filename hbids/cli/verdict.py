@@ -33,7 +33,16 @@ _ENDPOINTS_SHOWN = 20
 _SOURCES_SHOWN = 3
 _DROPS_SHOWN = 6
 
-_HARMLESS = {"heartbeats_without_tls", "not_ip", "not_tcp", "segments_repeated", "syn_ignored"}
+_HARMLESS = {
+    "fragments",
+    "fragments_repeated",
+    "heartbeats_without_tls",
+    "not_ip",
+    "not_tcp",
+    "packets_reassembled",
+    "segments_repeated",
+    "syn_ignored",
+}
 """Counters of what is none of our business or was there twice."""
 
 _UNSEEN = {
@@ -41,20 +50,26 @@ _UNSEEN = {
     "detectors_forgot": "flows or endpoints that detectors no longer remember",
     "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
+    "fragments_malformed": "IP fragments that contradict the others of their packet",
+    "fragments_overlapping": "IP fragments that overlap; the first copy was taken",
     "frame_truncated": "frames cut short (capture with a larger snap length)",
     "hello_incomplete": "hellos that never came to their end",
     "hello_malformed": "hellos that make no sense",
     "hello_too_long": "hellos beyond the limit (limits.hello_bytes)",
     "held_heartbeats_dropped": "heartbeats before any hello beyond the limit (limits.held_heartbeats)",
-    "ip_fragment": "IP fragments",
     "ip_malformed": "broken IP headers",
+    "layers_exceeded": "frames nested too deeply (limits.layers)",
     "link_type_unsupported": "frames of a link type hbids does not know",
+    "packets_evicted": "fragmented packets given up because there were too many (limits.fragments, .fragment_bytes)",
+    "packets_incomplete": "fragmented packets of which a part never came",
     "pending_requests_dropped": "unanswered requests forgotten (limits.pending_requests)",
     "record_desync": "times a TLS stream was lost and searched for",
     "record_overlong": "TLS records longer than allowed",
     "sources_dropped": "source addresses beyond what an endpoint's entry holds",
     "stream_gaps": "holes in TCP streams (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
+    "tunnel_unreadable": "tunnel headers hbids cannot read",
+    "udp_malformed": "broken UDP headers",
     "victims_outside_home": "findings about endpoints outside the home networks",
 }
 """What the other counters mean to an operator; docs/counters.md has them all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +11,9 @@ from hbids.decode.engine import native_available
 from hbids.facts import EndReason
 from tests.conftest import missing
 from tests.decode.conftest import Decode
+from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
+from tests.decode.test_tunnels import UNREADABLE
 from tests.support import tls
 from tests.support.conversation import SECOND_NS, START_NS, SYN, TO_CLIENT, TO_SERVER, Conversation, connected, greeted
 from tests.support.decoding import check, column
@@ -116,8 +118,9 @@ def test_every_counter_has_a_case() -> None:
     from hbids import _native
 
     counters = {name for name, _ in _native.Engine(Limits()).counters()}
-    tested_elsewhere = {"packets", "bytes", "flows", "flows_evicted", "chunk_panics"}
-    assert counters - tested_elsewhere == {*COUNTED, *(counter for counter, _ in UNREAD.values())}
+    tested_elsewhere = {"packets", "bytes", "flows", "flows_evicted", "chunk_panics", "layers_exceeded"}
+    unread = {counter for counter, *_ in (*UNREAD.values(), *UNREADABLE.values())}
+    assert counters - tested_elsewhere == {*COUNTED, *unread, *FRAGMENT_COUNTERS}
 
 
 # --- flows ------------------------------------------------------------------------------------------------------------
@@ -241,10 +244,10 @@ def test_past_the_search_a_record_at_the_start_of_a_segment_is_still_found(decod
 
 
 def test_the_smallest_limits_of_all_still_find_a_plain_attack(decode: Decode) -> None:
-    names = [name for name in Limits.__dataclass_fields__ if not name.endswith("_ns")]
-    limits = Limits(**dict.fromkeys(names, 1))
+    names = [name for name in Limits.__dataclass_fields__ if not name.endswith(("_ns", "_ports"))]
+    smallest: dict[str, Any] = {**dict.fromkeys(names, 1), "layers": 3}
     conversation = greeted()
     conversation.client(LIE)
     conversation.segment(TO_CLIENT, tls.answer(0x4000)[0])
-    decoded = decode(conversation, limits=limits)
+    decoded = decode(conversation, limits=Limits(**smallest))
     assert column(decoded.heartbeats, "answers_message") == [0, 1]

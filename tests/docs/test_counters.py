@@ -21,7 +21,11 @@ REFERENCE = REPOSITORY / "hbids" / "decode" / "reference"
 def counters_of_the_reference() -> set[str]:
     """Names it counts by, and names that parsing a frame gives back instead of a segment."""
     named = {name for path in REFERENCE.glob("*.py") for name in re.findall(r'counters\["(\w+)"\]', path.read_text())}
-    return named | set(re.findall(r'return "(\w+)"', (REFERENCE / "frame.py").read_text()))
+    return named | {
+        name
+        for module in ("frame", "link", "network", "transport", "tunnel")
+        for name in re.findall(r'return .*?"(\w+)"', (REFERENCE / f"{module}.py").read_text())
+    }
 
 
 def counters_of_the_native_engine() -> set[str]:

@@ -1,9 +1,10 @@
 """The reference engine: plain Python, written to be read. The executable specification of decoding, and what runs where
 the native engine is not installed.
 
-A frame goes through the modules in this order: ``frame`` (link, network, transport headers), ``flow`` (which
-connection), ``stream`` (bytes in order), ``record`` (TLS records), ``session`` (hellos and state), ``hello``
-(their fields and fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out).
+A frame goes through the modules in this order: ``frame`` (its layers, each in its module: ``link``, ``network``,
+``tunnel``, ``transport``), ``fragment`` (IP fragments put together), ``flow`` (which connection), ``stream`` (bytes in
+order), ``record`` (TLS records), ``session`` (hellos and state), ``hello`` (their fields and fingerprints),
+``heartbeat`` (messages and which answers which), ``rows`` (out).
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING
 from hbids.config import Limits
 from hbids.decode.engine import FINISH_STEP_FLOWS
 from hbids.decode.reference.flow import FlowTable
-from hbids.decode.reference.frame import parse_frame
+from hbids.decode.reference.fragment import Fragments
+from hbids.decode.reference.frame import FrameReader
+from hbids.decode.reference.layers import Fragment, Segment
 from hbids.decode.reference.run import Run
 from hbids.facts import Facts, FrameBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hbids.decode.reference.layers import Found
 
 __all__ = ["ReferenceEngine"]
 
@@ -33,6 +38,8 @@ class ReferenceEngine:
 
     def __init__(self, limits: Limits) -> None:
         self._run = Run(limits)
+        self._reader = FrameReader(limits)
+        self._fragments = Fragments(self._run)
         self._flows = FlowTable(self._run)
 
     def feed(self, batch: FrameBatch) -> Facts:
@@ -44,15 +51,25 @@ class ReferenceEngine:
             run.counters["packets"] += 1
             run.counters["bytes"] += wire_bytes
             self._flows.tick()
-            segment = parse_frame(link_type, bytes(data[offset : offset + captured_bytes]))
-            if isinstance(segment, str):
-                run.counters[segment] += 1
-            else:
-                self._flows.packet(segment, wire_bytes)
+            self._take(self._reader.read(link_type, bytes(data[offset : offset + captured_bytes])), wire_bytes)
         return run.rows.take()
+
+    def _take(self, found: Found, wire_bytes: int) -> None:
+        """Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it
+        whole."""
+        while isinstance(found, Fragment):
+            whole = self._fragments.add(found)
+            if whole is None:
+                return
+            found = self._reader.resume(found, whole)
+        if isinstance(found, Segment):
+            self._flows.packet(found, wire_bytes)
+        else:
+            self._run.counters[found if isinstance(found, str) else "not_tcp"] += 1
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""
+        self._fragments.finish()
         more = True  # even without flows there is the clock to set back
         while more:
             self._flows.finish(FINISH_STEP_FLOWS)

@@ -13,11 +13,13 @@ from collections import OrderedDict
 from enum import IntEnum
 from struct import pack
 
-from hbids.decode.reference.frame import ACK, FIN, PROTOCOL_TCP, RST, SYN, Segment
+from hbids.decode.reference.layers import Segment
+from hbids.decode.reference.network import PROTOCOL_TCP
 from hbids.decode.reference.record import RecordWalker
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.session import Session
 from hbids.decode.reference.stream import Stream
+from hbids.decode.reference.transport import ACK, FIN, RST, SYN
 from hbids.facts import ABSENT, Direction, EndReason, Transport
 
 __all__ = ["FlowTable"]

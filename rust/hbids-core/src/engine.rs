@@ -1,6 +1,8 @@
 //! Frames in, facts out.
 
-use crate::frame::{parse_frame, Dropped};
+use crate::fragment::Fragments;
+use crate::frame::FrameReader;
+use crate::layers::{Dropped, Found};
 use crate::rows::Facts;
 use crate::run::{Counters, Limits, Run};
 use crate::table::{FlowTable, Packet};
@@ -35,9 +37,17 @@ impl FrameRow {
     }
 }
 
+/// What is to be done for a frame. A segment's flow is looked for ahead of its turn.
+enum Work<'a> {
+    Packet(Packet<'a>),
+    Other(Result<Found<'a>, Dropped>),
+}
+
 /// The decoder: flow state goes on from batch to batch.
 pub struct Engine {
     run: Run,
+    reader: FrameReader,
+    fragments: Fragments,
     flows: FlowTable,
     panic_in_next_chunk: bool,
 }
@@ -46,7 +56,13 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { flows: FlowTable::new(&limits), run: Run::new(limits), panic_in_next_chunk: false }
+        Self {
+            reader: FrameReader::new(&limits),
+            fragments: Fragments::new(),
+            flows: FlowTable::new(&limits),
+            run: Run::new(limits),
+            panic_in_next_chunk: false,
+        }
     }
 
     /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
@@ -57,33 +73,53 @@ impl Engine {
                 let row = FrameRow::read(row);
                 let start = (row.offset as usize).min(data.len());
                 let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
-                let packet = parse_frame(row.link_type, &data[start..end]).map(|segment| self.flows.address(segment));
-                window.push((row, packet));
+                let work = match self.reader.read(row.link_type, &data[start..end]) {
+                    Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(segment)),
+                    other => Work::Other(other),
+                };
+                window.push((row, work));
             }
-            for (_, packet) in &mut window {
-                if let Ok(packet) = packet {
+            for (_, work) in &mut window {
+                if let Work::Packet(packet) = work {
                     self.flows.guess(packet);
                 }
             }
-            for packet in window.iter().filter_map(|(_, packet)| packet.as_ref().ok()) {
-                self.flows.touch_ahead(packet);
+            for (_, work) in &window {
+                if let Work::Packet(packet) = work {
+                    self.flows.touch_ahead(packet);
+                }
             }
-            for (row, packet) in window.drain(..) {
-                self.frame(&row, packet);
+            for (row, work) in window.drain(..) {
+                self.frame(&row, work);
             }
         }
         self.end_step()
     }
 
-    fn frame(&mut self, row: &FrameRow, packet: Result<Packet<'_>, Dropped>) {
+    fn frame(&mut self, row: &FrameRow, work: Work<'_>) {
         let run = &mut self.run;
         run.packet_number += 1;
         run.time_ns = row.time_ns.clamp(0, LATEST_TIME_NS);
         run.counters.packets += 1;
         run.counters.bytes += u64::from(row.wire_bytes);
         self.flows.tick(run);
-        match packet {
-            Ok(packet) => self.flows.packet(run, &packet, row.wire_bytes),
+        match work {
+            Work::Packet(packet) => self.flows.packet(run, &packet, row.wire_bytes),
+            Work::Other(found) => self.take(found, row.wire_bytes),
+        }
+    }
+
+    /// Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it whole.
+    fn take(&mut self, found: Result<Found<'_>, Dropped>, wire_bytes: u32) {
+        let run = &mut self.run;
+        match found {
+            Ok(Found::Segment(segment)) => self.flows.packet(run, &self.flows.address(segment), wire_bytes),
+            Ok(Found::Datagram(_)) => Dropped::NotTcp.count(&mut run.counters),
+            Ok(Found::Fragment(fragment)) => {
+                if let Some(whole) = self.fragments.add(run, &fragment) {
+                    self.take(self.reader.resume(&fragment, &whole), wire_bytes);
+                }
+            }
             Err(dropped) => dropped.count(&mut run.counters),
         }
     }
@@ -96,6 +132,7 @@ impl Engine {
 
     /// End so many flows, in the order they began. Once none is left the engine may be fed a fresh capture.
     pub fn finish(&mut self, most: usize) -> Facts {
+        self.fragments.finish(&mut self.run);
         self.flows.finish(&mut self.run, most);
         self.end_step()
     }
@@ -119,6 +156,7 @@ impl Engine {
     /// What is left to do after a panic: forget all flows, keep counters and numbering, give the rows made before it.
     pub fn recover(&mut self) -> Facts {
         self.flows = FlowTable::new(&self.run.limits);
+        self.fragments = Fragments::new();
         self.run.out_of_order_bytes = 0;
         self.run.rows.take()
     }

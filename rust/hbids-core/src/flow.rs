@@ -3,14 +3,16 @@
 //! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
 //! `session` (hellos and state), `heartbeat` (messages).
 
-use crate::frame::{Address, Segment, ACK, FIN, PROTOCOL_TCP, RST, SYN};
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
+use crate::layers::{Address, Segment};
+use crate::network::PROTOCOL_TCP;
 use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
 use crate::session::{Hello, NO_SUITE, NO_VERSION, TLS_START_DIRECT, TLS_START_UNKNOWN};
 use crate::stream::{distance, Holes};
+use crate::transport::{ACK, FIN, RST, SYN};
 
 /// A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy.
 const REUSE_IDLE_NS: i64 = 2_000_000_000;

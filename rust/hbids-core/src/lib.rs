@@ -5,15 +5,21 @@ pub mod capture;
 
 mod engine;
 mod flow;
+mod fragment;
 mod frame;
 mod heartbeat;
 mod hello;
+mod layers;
+mod link;
+mod network;
 mod record;
 mod rows;
 mod run;
 mod session;
 mod stream;
 mod table;
+mod transport;
+mod tunnel;
 
 pub use engine::{Engine, FRAME_ROW_BYTES};
 pub use rows::Facts;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::flow::{Flow, NOT_SEEN};
-use crate::frame::NO_VLAN;
 use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT, MINIMUM_BYTES};
+use crate::layers::NO_VLAN;
 use crate::record::{
     APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO,
 };

@@ -4,8 +4,9 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use crate::flow::{EndReason, Flow, Key, Standing};
-use crate::frame::{Segment, ACK, SYN};
+use crate::layers::Segment;
 use crate::run::{Limits, Run};
+use crate::transport::{ACK, SYN};
 
 const SWEEP_NS: i64 = 1_000_000_000;
 const NOBODY: u32 = u32::MAX;

@@ -43,6 +43,14 @@ fn limits() -> Limits {
         pending_wait_ns: 1_000_000_000,
         held_heartbeats: 2,
         search_bytes: 4_096,
+        layers: 12,
+        fragments: 4,
+        fragment_bytes: 8_192,
+        fragment_timeout_ns: 1_000_000_000,
+        vxlan_ports: vec![4789],
+        geneve_ports: vec![6081],
+        gtp_ports: vec![2152],
+        teredo_ports: vec![3544],
     }
 }
 

@@ -25,6 +25,14 @@ struct LimitsIn {
     pending_wait_ns: i64,
     held_heartbeats: u64,
     search_bytes: u64,
+    layers: u64,
+    fragments: u64,
+    fragment_bytes: u64,
+    fragment_timeout_ns: i64,
+    vxlan_ports: Vec<u16>,
+    geneve_ports: Vec<u16>,
+    gtp_ports: Vec<u16>,
+    teredo_ports: Vec<u16>,
 }
 
 impl From<LimitsIn> for Limits {
@@ -45,6 +53,14 @@ impl From<LimitsIn> for Limits {
             pending_wait_ns: given.pending_wait_ns,
             held_heartbeats: given.held_heartbeats,
             search_bytes: given.search_bytes,
+            layers: given.layers,
+            fragments: given.fragments,
+            fragment_bytes: given.fragment_bytes,
+            fragment_timeout_ns: given.fragment_timeout_ns,
+            vxlan_ports: given.vxlan_ports,
+            geneve_ports: given.geneve_ports,
+            gtp_ports: given.gtp_ports,
+            teredo_ports: given.teredo_ports,
         }
     }
 }

@@ -1,0 +1,139 @@
+"""What reading one header of a frame can come to: the next header, something whole, a fragment, or nothing.
+
+Every reader takes the :class:`Walk` and the bytes from its header on, and gives a :data:`Step`; a text is the name of
+the drop counter that says why the frame ends here.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from hbids.facts import NO_VLAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "BE16",
+    "Datagram",
+    "Found",
+    "Fragment",
+    "FragmentKey",
+    "Layer",
+    "Next",
+    "Segment",
+    "Step",
+    "TunnelReader",
+    "Walk",
+]
+
+BE16 = Struct(">H")
+MAX_VLANS = 3
+
+
+class Layer(Enum):
+    """A header that may stand next."""
+
+    ETHERNET = auto()
+    VLAN = auto()
+    MPLS = auto()
+    PPPOE = auto()
+    PPP = auto()
+    IP = auto()
+    TCP = auto()
+    UDP = auto()
+    GRE = auto()
+
+
+class Next(NamedTuple):
+    """A header yet to be read; ``data`` begins with it."""
+
+    layer: Layer
+    data: bytes
+
+
+class Segment(NamedTuple):
+    """A TCP segment as captured. ``length`` is the payload length the headers claim; ``payload`` may be shorter when a
+    snap length cut the frame."""
+
+    src_addr: bytes
+    dst_addr: bytes
+    src_port: int
+    dst_port: int
+    vlan: tuple[int, int, int]
+    ttl: int
+    seq: int
+    ack: int
+    flags: int
+    payload: bytes
+    length: int
+
+
+class Datagram(NamedTuple):
+    """A UDP datagram that is no tunnel's, as captured; ``length`` and ``payload`` as in :class:`Segment`."""
+
+    src_addr: bytes
+    dst_addr: bytes
+    src_port: int
+    dst_port: int
+    vlan: tuple[int, int, int]
+    ttl: int
+    payload: bytes
+    length: int
+
+
+class FragmentKey(NamedTuple):
+    """What the fragments of one packet share. ``protocol`` is 0 in IPv6, where only the first fragment's counts."""
+
+    version: int
+    src_addr: bytes
+    dst_addr: bytes
+    protocol: int
+    identification: int
+
+
+class Fragment(NamedTuple):
+    """A part of an IP packet's payload: ``length`` bytes from ``offset`` on, of which ``payload`` was captured."""
+
+    key: FragmentKey
+    protocol: int
+    offset: int
+    more: bool
+    payload: bytes
+    length: int
+    walk: Walk
+
+
+class Walk:
+    """How far the reading of a frame has come: tags so far, and what the innermost IP header said."""
+
+    __slots__ = ("claimed_bytes", "dst_addr", "layers", "src_addr", "tags", "ttl", "tunnels")
+
+    def __init__(self, tunnels: Mapping[int, TunnelReader]) -> None:
+        self.tunnels = tunnels
+        """By UDP port."""
+        self.layers = 0
+        self.tags: list[int] = []
+        """VLAN identifiers, outermost first."""
+        self.src_addr = self.dst_addr = b""
+        self.ttl = 0
+        self.claimed_bytes = 0
+        """Length the innermost IP header claims for what follows it."""
+
+    @property
+    def vlan(self) -> tuple[int, int, int]:
+        """The outermost tags, as the fact tables hold them."""
+        first, second, third = (self.tags + [NO_VLAN] * MAX_VLANS)[:MAX_VLANS]
+        return first, second, third
+
+
+Found = Segment | Datagram | Fragment | str
+"""What a frame holds."""
+
+Step = Next | Found
+
+if TYPE_CHECKING:
+    TunnelReader = Callable[[bytes], Next | None]
+    """From a datagram's payload to what it carries; None when it is not of this tunnel."""
