@@ -74,8 +74,9 @@ class Limits:
     layers: int = field(default=32, metadata={"least": 8})
     """Headers read in one frame, tags and tunnels included: twice what Suricata allows; networks stay far below."""
 
-    fragments: int = 65_536
-    """IP packets of which fragments are held, as many as Suricata's; the one that waited longest goes first."""
+    fragments: int = 32_768
+    """IP packets of which fragments are held: as many as ``fragment_bytes`` has room for. The one that waited longest
+    goes first; honest ones wait for milliseconds."""
 
     fragment_bytes: int = 32 << 20
     """Held over all of them together, overhead included: what Suricata holds, too."""

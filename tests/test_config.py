@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
     path = tmp_path / "hbids.yaml"
     path.write_text(
-        "limits: {flows: 1000, tls_timeout_s: 0.5}\n"
+        "limits: {flows: 1000, tls_timeout_s: 0.5, vxlan_ports: [4789, 14789], teredo_ports: []}\n"
         "output: {community_id_seed: 0, sensor_name: 12}\n"
         "home_networks: [10.0.0.1/8, 'fd00::/8']\n"
     )
     assert load(path) == Config(
-        limits=Limits(flows=1000, tls_timeout_ns=500_000_000),
+        limits=Limits(flows=1000, tls_timeout_ns=500_000_000, vxlan_ports=(4789, 14_789), teredo_ports=()),
         output=Output(sensor_name="12"),
         home_networks=("10.0.0.0/8", "fd00::/8"),
     )
@@ -42,6 +42,9 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
         "  flows: 0\n"
         "  hole_wait_s: .inf\n"
         "  hello_bytes: 1.5\n"
+        "  layers: 7\n"
+        "  gtp_ports: [2152, 65536]\n"
+        "  geneve_ports: 6081\n"
         "thresholds: [3]\n"
         "output: {community_id_seed: 65536}\n"
         "home_networks: [10.0.0.0/33]\n"
@@ -55,9 +58,12 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
         ":4: 0 is out of range: write a number from 1 to 281474976710656",
         ":5: expected a number, found '.inf': write a number",
         ":6: expected a whole number, found '1.5': write a whole number",
-        ":7: expected a mapping, found a list: write 'key: value' lines",
-        ":8: 65536 is out of range: write a number from 0 to 65535",
-        ":9: '10.0.0.0/33' is not a network: write it like 10.0.0.0/8 or fd00::/8",
+        ":7: 7 is out of range: write a number from 8 to 281474976710656",
+        ":8: 65536 is out of range: write a number from 1 to 65535",
+        ":9: expected a list, found '6081': write '- item' lines or [a, b]",
+        ":10: expected a mapping, found a list: write 'key: value' lines",
+        ":11: 65536 is out of range: write a number from 0 to 65535",
+        ":12: '10.0.0.0/33' is not a network: write it like 10.0.0.0/8 or fd00::/8",
     ]
 
 

@@ -68,6 +68,23 @@ def test_carving_keeps_frames_and_nanoseconds(client: str, server: str, tmp_path
     assert (642_175_999).to_bytes(4, "little") in carved
 
 
+def test_carving_finds_flows_in_tunnels_and_the_fragments_of_their_hosts(tmp_path: Path) -> None:
+    plain = frame("10.0.0.1", 1000, "10.0.0.2", 443)[14:]
+    tunnel = b"\0" * 12 + b"\x08\0" + bytes(dpkt.ip.IP(src=b"\1" * 4, dst=b"\2" * 4, p=4, data=plain))
+    first_fragment = b"\0" * 12 + b"\x08\0" + plain[:6] + b"\x20\0" + plain[8:]
+    others = [frame("10.0.0.1", 1001, "10.0.0.2", 443)]
+    packets = [tunnel, *others, first_fragment]
+    rows = np.zeros(len(packets), FRAME_DTYPE)
+    rows["captured_bytes"] = [len(packet) for packet in packets]
+    rows["offset"] = np.cumsum(rows["captured_bytes"]) - rows["captured_bytes"]
+    rows["link_type"] = 1
+    path = tmp_path / "carved.pcap"
+    with path.open("wb") as target:
+        carve([FrameBatch(b"".join(packets), rows)], [FlowKey("10.0.0.2", 443, "10.0.0.1", 1000)], target)
+    carved = [bytes(packet) for _, packet in dpkt.pcap.Reader(io.BytesIO(path.read_bytes()))]
+    assert carved == [tunnel, first_fragment]
+
+
 def frame(source: str, source_port: int, target: str, target_port: int) -> bytes:
     addresses = {"src": ip_address(source).packed, "dst": ip_address(target).packed}
     tcp = dpkt.tcp.TCP(sport=source_port, dport=target_port)

@@ -272,7 +272,7 @@ def test_a_fragment_waits_as_long_as_hosts_do(engine_name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(fragments=8), Limits(fragment_bytes=8 * (16 + 64))], ids=["packets", "bytes"]
+    "limits", [Limits(fragments=8), Limits(fragment_bytes=8 * (16 + 64 + 768))], ids=["packets", "bytes"]
 )
 def test_of_too_many_the_one_that_waited_longest_goes(engine_name: str, limits: Limits) -> None:
     first, second = parts(request(), 16)
@@ -315,7 +315,7 @@ def test_fragments_of_all_kinds_are_the_same_to_both_engines(data: st.DataObject
         piece = part(packet, start, end, identification=data.draw(st.integers(1, 2)), more=more)
         pieces.append(piece[: data.draw(st.sampled_from([len(piece), len(piece), len(piece) - 5]))])
     frames = then(greeted().frames(), pieces, step_ns=data.draw(st.sampled_from([1, SECOND_NS // 2, 21 * SECOND_NS])))
-    limits = data.draw(st.sampled_from([Limits(), Limits(fragments=2), Limits(fragment_bytes=300)]))
+    limits = data.draw(st.sampled_from([Limits(), Limits(fragments=2), Limits(fragment_bytes=2_000)]))
     native, reference = (decoded(name, frames, limits) for name in ("native", "reference"))
     assert native.counters == reference.counters
     for table in ("heartbeats", "early", "sessions", "flows"):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fragments", "Whole"]
 
-PIECE_OVERHEAD_BYTES = 64
+PACKET_OVERHEAD_BYTES, PIECE_OVERHEAD_BYTES = 768, 64
+"""What the native engine needs beside the bytes themselves, as measured."""
 MOST_PAYLOAD_BYTES = 65_535
 """No IP packet without a jumbo option is longer."""
 UNIT_BYTES = 8
@@ -56,7 +57,7 @@ class Parts:
         self.protocol = 0
         self.covered = 0
         self.total: int | None = None
-        self.held_bytes = 0
+        self.held_bytes = PACKET_OVERHEAD_BYTES
 
     def fits(self, end: int, *, more: bool) -> bool:
         """Whether a fragment agrees with what is known of the end."""
@@ -116,7 +117,7 @@ class Remembered:
 
     @property
     def held_bytes(self) -> int:
-        return len(self.whole.data) + PIECE_OVERHEAD_BYTES + self.again.held_bytes
+        return len(self.whole.data) + self.again.held_bytes
 
     def has(self, fragment: Fragment, length: int) -> bool:
         end = fragment.offset + length

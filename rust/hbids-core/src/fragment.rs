@@ -8,6 +8,8 @@ use hashbrown::HashMap;
 use crate::layers::{rest, Fragment, FragmentKey};
 use crate::run::Run;
 
+/// What is needed beside the bytes themselves, as measured.
+const PACKET_OVERHEAD_BYTES: u64 = 768;
 const PIECE_OVERHEAD_BYTES: u64 = 64;
 /// No IP packet without a jumbo option is longer.
 const MOST_PAYLOAD_BYTES: usize = 65_535;
@@ -43,7 +45,15 @@ struct Parts {
 
 impl Parts {
     fn new(key: FragmentKey) -> Self {
-        Self { key, started_ns: 0, pieces: BTreeMap::new(), protocol: 0, covered: 0, total: None, held_bytes: 0 }
+        Self {
+            key,
+            started_ns: 0,
+            pieces: BTreeMap::new(),
+            protocol: 0,
+            covered: 0,
+            total: None,
+            held_bytes: PACKET_OVERHEAD_BYTES,
+        }
     }
 
     /// Whether a fragment agrees with what is known of the end.
@@ -117,7 +127,7 @@ struct Remembered {
 
 impl Remembered {
     fn held_bytes(&self) -> u64 {
-        self.whole.data.len() as u64 + PIECE_OVERHEAD_BYTES + self.again.held_bytes
+        self.whole.data.len() as u64 + self.again.held_bytes
     }
 
     /// Note a copy.
