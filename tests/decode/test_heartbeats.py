@@ -202,6 +202,16 @@ def test_the_tail_of_an_answer_comes_glued_to_the_next_answer(decode: Decode) ->
     assert set(column(answers, "answers_message")) == set(column(rows[rows["kind"] == Kind.REQUEST], "message_id"))
 
 
+def test_answers_of_exactly_one_whole_record_are_messages_of_their_own(decode: Decode) -> None:
+    conversation = greeted()
+    for _ in range(3):
+        conversation.client(tls.request(0x3FED))
+        answer_to(conversation, 0x3FED)
+    rows = decode(conversation).heartbeats
+    assert column(rows, "answers_message") == [0, 1, 0, 3, 0, 5]
+    assert column(rows[1::2], "bytes_seen") == [16_384] * 3
+
+
 def test_a_growing_answer_is_told_as_soon_as_it_exceeds_its_request(decode: Decode) -> None:
     conversation = greeted()
     conversation.client(LIE)

@@ -184,11 +184,9 @@ def batch_of(frames: Iterable[Frame]) -> FrameBatch:
 
 def write_pcap(path: Path, frames: Sequence[Frame]) -> Path:
     """A capture file with nanoseconds; all frames must be of one link type."""
-    data = pcap_header(magic=NANOSECONDS, network=frames[0].link_type if frames else 1)
-    for frame in frames:
-        seconds, rest_ns = divmod(frame.time_ns, SECOND_NS)
-        data += pcap_record(frame.data, seconds, rest_ns, wire=frame.wire_bytes)
-    path.write_bytes(data)
+    records = [pcap_header(magic=NANOSECONDS, network=frames[0].link_type if frames else 1)]
+    records += [pcap_record(frame.data, *divmod(frame.time_ns, SECOND_NS), wire=frame.wire_bytes) for frame in frames]
+    path.write_bytes(b"".join(records))
     return path
 
 
