@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hbids.facts import Kind
+from hbids.facts import Kind, Protection
 from tests.decode.conftest import Decode
 from tests.support import tls
 from tests.support.conversation import SECOND_NS, START_NS, Conversation, connected, greeted
@@ -163,3 +163,37 @@ def test_a_lookalike_without_a_hello_has_no_heartbeats(decode: Decode) -> None:
     assert (len(decoded.heartbeats), len(decoded.sessions)) == (0, 0)
     check(decoded.flows[0], transport=0)
     assert decoded.drops == {"heartbeats_without_tls": 10}
+
+
+# --- what an evader sends ---------------------------------------------------------------------------------------------
+
+
+SSLV2_HELLO = b"\x01\x03\xff" + tls.words([6, 0, 16]) + bytes.fromhex("010080 00002f") + bytes(16)
+OPENINGS = {
+    "a version nobody uses": tls.client_hello(version=0x03FF),
+    "an SSLv2 hello for such a version": tls.words([0x8000 | len(SSLV2_HELLO)]) + SSLV2_HELLO,
+    "an empty record first": tls.record(tls.HANDSHAKE, b"", version=0x03FF) + tls.client_hello(),
+    "an alert first": tls.alert() + tls.client_hello(),
+    "no TLS at first": b"?" + tls.client_hello(),
+}
+"""What OpenSSL takes for the beginning of a session; the last one no server does, but an urgent byte looks like it."""
+
+
+@pytest.mark.parametrize("what", OPENINGS)
+def test_however_the_client_opens_the_lie_that_is_answered_is_seen(decode: Decode, what: str) -> None:
+    conversation = connected()
+    conversation.client(OPENINGS[what])
+    conversation.server(tls.server_hello())
+    conversation.client(LIE)
+    conversation.server(tls.answer(0x1000)[0])
+    request, response = decode(conversation).heartbeats
+    check(request, kind=Kind.REQUEST, claimed_length=0x4000)
+    check(response, kind=Kind.RESPONSE, answers_message=request["message_id"])
+
+
+@pytest.mark.parametrize("body", [b"", b"\x01\x01"])
+def test_a_change_of_cipher_that_is_none_seals_nothing(decode: Decode, body: bytes) -> None:
+    conversation = greeted()
+    conversation.client(tls.record(tls.CHANGE_CIPHER_SPEC, body) + tls.request(0x4000, tls.noise(58)))
+    (row,) = decode(conversation).heartbeats
+    check(row, protection=Protection.CLEAR, claimed_length=0x4000, record_length=61)

@@ -3,8 +3,8 @@
 The walker is always in one of these modes:
 
 - START: nothing read yet of a stream seen from its first byte. The first header decides: TLS or PLAIN.
-- PLAIN: not TLS so far. A ClientHello at the start of a segment (STARTTLS and its kin) begins TLS; so does the
-  ServerHello that answers one.
+- PLAIN: not TLS so far. A ClientHello at the start of a segment (STARTTLS and its kin) begins TLS; once the other side
+  has said hello, SEARCH follows.
 - HEADER, BODY: walking records. Bodies are skipped, not buffered.
 - SEARCH: in the middle of something. The next believable record header is looked for; GUESS collects one that a short
   segment cut.
@@ -36,9 +36,6 @@ class RecordReader(Protocol):
 
     said_hello: bool
     """Whether either side of the flow sent a hello."""
-
-    def expects_server_hello(self, side: int) -> bool:
-        """Whether the other side has sent a ClientHello."""
 
     def may_begin_tls(self, side: int) -> bool:
         """Whether this side may send a ClientHello after plain text."""
@@ -158,7 +155,7 @@ class RecordWalker:
                 length = int.from_bytes(self._header[:2], "big") & 0x7FFF
                 version = int.from_bytes(self._header[3:5], "big")
                 self._begin_record(SSLV2_HELLO, version, max(length - 3, 0))
-        elif not (is_header(self._header) if believed else is_first_header(self._header)):
+        elif not may_be_header(self._mode, self._header):
             if self._from_first_byte and not self._reader.said_hello:
                 self._mode = Mode.PLAIN
                 self._header = b""
@@ -191,6 +188,9 @@ class RecordWalker:
         """Match a hello's first six bytes, begun at a segment start, over as many segments as it takes."""
         wanted = HEADER_BYTES + 1
         carried = len(self._header)
+        if not carried and self._reader.said_hello:
+            self._mode = Mode.SEARCH
+            return self._search(data, at, fresh)
         if not carried and not fresh:
             return len(data) - at
         if not carried:
@@ -209,13 +209,11 @@ class RecordWalker:
         return taken
 
     def _is_hello_start(self, seen: bytes) -> bool:
-        if not is_first_header(seen) or seen[0] != HANDSHAKE or seen[3:5] == b"\x00\x00":
+        if not is_opening(seen) or seen[0] != HANDSHAKE or seen[3:5] == b"\x00\x00":
             return False
         if len(seen) <= HEADER_BYTES:
             return True
-        if seen[HEADER_BYTES] == CLIENT_HELLO:
-            return self._reader.may_begin_tls(self._side)
-        return seen[HEADER_BYTES] == SERVER_HELLO and self._reader.expects_server_hello(self._side)
+        return seen[HEADER_BYTES] == CLIENT_HELLO and self._reader.may_begin_tls(self._side)
 
     def _lose_place(self) -> None:
         self._mode = Mode.SEARCH
@@ -266,13 +264,23 @@ def is_header(seen: bytes) -> bool:
     return CHANGE_CIPHER_SPEC <= seen[0] <= HEARTBEAT and (len(seen) < 2 or seen[1] == 3)
 
 
-def is_first_header(seen: bytes) -> bool:
-    """As :func:`is_header`, where TLS itself is in question: a version that exists and a length that is allowed."""
-    return (
-        is_header(seen)
-        and (len(seen) < 3 or seen[2] <= 4)
-        and (len(seen) < HEADER_BYTES or int.from_bytes(seen[3:5], "big") <= MAX_RECORD_BYTES)
+def is_opening(seen: bytes) -> bool:
+    """As :func:`is_header`, for the first record: a length that is allowed. OpenSSL takes any version 3.x here."""
+    return is_header(seen) and (
+        len(seen) < HEADER_BYTES or int.from_bytes(seen[3:HEADER_BYTES], "big") <= MAX_RECORD_BYTES
     )
+
+
+def is_first_header(seen: bytes) -> bool:
+    """As :func:`is_opening`, where records are searched for: with a version that exists."""
+    return is_opening(seen) and (len(seen) < 3 or seen[2] <= 4)
+
+
+def may_be_header(mode: Mode, seen: bytes) -> bool:
+    """The one of the three above that this mode asks for."""
+    if mode is Mode.HEADER:
+        return is_header(seen)
+    return is_opening(seen) if mode is Mode.START else is_first_header(seen)
 
 
 def is_sslv2_hello(seen: bytes) -> bool:
@@ -281,5 +289,5 @@ def is_sslv2_hello(seen: bytes) -> bool:
         seen[0] & 0x80 != 0
         and (len(seen) < 3 or seen[2] == CLIENT_HELLO)
         and (len(seen) < 4 or seen[3] == 3 or seen[3] == 0)
-        and (len(seen) < 5 or (seen[3] == 3 and seen[4] <= 4) or (seen[3] == 0 and seen[4] == 2))
+        and (len(seen) < 5 or seen[3] == 3 or seen[4] == 2)
     )

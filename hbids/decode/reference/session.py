@@ -96,7 +96,6 @@ class Session:
         self._start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
         self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
         """Bytes of the first handshake messages, until the direction's hello is read; then None."""
-        self._client_side: int | None = None
         self._client_hello: ClientHello | None = None
         self._client_fields: dict[str, int | bytes] = dict(NO_CLIENT_HELLO)
         self._hello_time_ns: int | None = None
@@ -111,10 +110,6 @@ class Session:
         self._held: list[bytes] = []
 
     # --- records (RecordReader) ---
-
-    def expects_server_hello(self, side: int) -> bool:
-        """The other side has sent a ClientHello."""
-        return self._client_side == 1 - side
 
     def may_begin_tls(self, side: int) -> bool:
         """STARTTLS is for the client to begin."""
@@ -148,6 +143,8 @@ class Session:
             self.heartbeats.record_began(side, version, length, began_ns)
         elif content_type == APPLICATION_DATA and self._hello_may_be_missed:
             self._sealed[side] = True
+        elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._negotiated["tls_version"] != TLS_1_3:
+            self._changed_cipher[side] = self._sealed[side] = True
 
     def record_body(self, side: int, data: bytes) -> None:
         """Some of a body."""
@@ -171,11 +168,8 @@ class Session:
 
     def record_ended(self, side: int) -> None:
         """A body is over."""
-        content_type = self._record_type[side]
-        if content_type == HEARTBEAT:
+        if self._record_type[side] == HEARTBEAT:
             self.heartbeats.record_ended(side)
-        elif content_type == CHANGE_CIPHER_SPEC and self._negotiated["tls_version"] != TLS_1_3:
-            self._changed_cipher[side] = self._sealed[side] = True
 
     def boundary_verified(self) -> None:
         """The records are records."""
@@ -265,7 +259,6 @@ class Session:
         if self._session_written:
             return
         self._flow.set_client(side)
-        self._client_side = side
         self._client_fields = fields
 
     def _server_hello(self, side: int, hello: ServerHello) -> None:

@@ -168,8 +168,6 @@ pub(crate) struct Flow {
     pub(crate) standing: Standing,
     closed: Option<EndReason>,
     client_side: Option<u8>,
-    /// Which side sent a ClientHello.
-    pub(crate) hello_client_side: Option<u8>,
     pub(crate) tls_start: u8,
     pub(crate) midstream: bool,
     has_payload: bool,
@@ -207,7 +205,6 @@ impl Flow {
             standing: Standing::Opening,
             closed: None,
             client_side: None,
-            hello_client_side: None,
             tls_start: if midstream { TLS_START_UNKNOWN } else { TLS_START_DIRECT },
             midstream,
             has_payload: false,

@@ -32,11 +32,14 @@ fn is_header(seen: &[u8]) -> bool {
         && seen.get(1).is_none_or(|major| *major == 3)
 }
 
-/// As [`is_header`], where TLS itself is in question: a version that exists and a length that is allowed.
+/// As [`is_header`], for the first record: a length that is allowed. OpenSSL takes any version 3.x here.
+fn is_opening(seen: &[u8]) -> bool {
+    is_header(seen) && seen.get(3..5).is_none_or(|length| be16(length) <= MAX_RECORD_BYTES)
+}
+
+/// As [`is_opening`], where records are searched for: with a version that exists.
 fn is_first_header(seen: &[u8]) -> bool {
-    is_header(seen)
-        && seen.get(2).is_none_or(|minor| *minor <= 4)
-        && seen.get(3..5).is_none_or(|length| be16(length) <= MAX_RECORD_BYTES)
+    is_opening(seen) && seen.get(2).is_none_or(|minor| *minor <= 4)
 }
 
 /// Whether these up to five bytes can begin an SSLv2-framed ClientHello for SSLv2 or 3.x.
@@ -44,7 +47,15 @@ fn is_sslv2_hello(seen: &[u8]) -> bool {
     seen.first().is_some_and(|byte| byte & 0x80 != 0)
         && seen.get(2).is_none_or(|kind| *kind == CLIENT_HELLO)
         && seen.get(3).is_none_or(|major| *major == 3 || *major == 0)
-        && seen.get(3..5).is_none_or(|version| (version[0] == 3 && version[1] <= 4) || version == [0, 2])
+        && seen.get(3..5).is_none_or(|version| version[0] == 3 || version == [0, 2])
+}
+
+fn may_be_header(mode: Mode, seen: &[u8]) -> bool {
+    match mode {
+        Mode::Header => is_header(seen),
+        Mode::Start => is_opening(seen),
+        _ => is_first_header(seen),
+    }
 }
 
 fn be16(bytes: &[u8]) -> u16 {
@@ -156,7 +167,7 @@ impl Flow {
                 let version = be16(&seen[3..5]);
                 self.begin_record(run, side, SSLV2_HELLO, version, length.saturating_sub(3));
             }
-        } else if !(if believed { is_header(seen) } else { is_first_header(seen) }) {
+        } else if !may_be_header(own.mode, seen) {
             if own.from_first_byte && !self.said_hello {
                 own.mode = Mode::Plain;
                 own.clear_header();
@@ -197,6 +208,10 @@ impl Flow {
     fn plain(&mut self, run: &mut Run, side: usize, data: &[u8], fresh: bool) -> usize {
         let wanted = HEADER_BYTES + 1;
         let carried = self.sides[side].header_length > 0;
+        if !carried && self.said_hello {
+            self.sides[side].mode = Mode::Search;
+            return self.search(run, side, data, fresh);
+        }
         if !carried && !fresh {
             return data.len();
         }
@@ -218,15 +233,10 @@ impl Flow {
 
     fn is_hello_start(&self, side: usize) -> bool {
         let seen = self.sides[side].seen_header();
-        if !is_first_header(seen) || seen[0] != HANDSHAKE || seen.get(3..5) == Some(&[0, 0]) {
+        if !is_opening(seen) || seen[0] != HANDSHAKE || seen.get(3..5) == Some(&[0, 0]) {
             return false;
         }
-        match seen.get(HEADER_BYTES) {
-            None => true,
-            Some(&CLIENT_HELLO) => self.may_begin_tls(side),
-            Some(&SERVER_HELLO) => self.expects_server_hello(side),
-            Some(_) => false,
-        }
+        seen.get(HEADER_BYTES).is_none_or(|kind| *kind == CLIENT_HELLO && self.may_begin_tls(side))
     }
 
     fn lose_place(&mut self, run: &mut Run, side: usize) {

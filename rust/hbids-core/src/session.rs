@@ -105,10 +105,6 @@ pub(crate) struct Hello {
 impl Flow {
     // --- records ---
 
-    pub(crate) fn expects_server_hello(&self, side: usize) -> bool {
-        self.hello_client_side.map(usize::from) == Some(1 - side)
-    }
-
     /// STARTTLS is for the client to begin.
     pub(crate) fn may_begin_tls(&self, side: usize) -> bool {
         self.client() == side || !self.client_is_known()
@@ -143,6 +139,9 @@ impl Flow {
             self.heartbeat_began(run, side, version, length);
         } else if kind == APPLICATION_DATA && self.hello_may_be_missed {
             own.sealed = true;
+        } else if kind == CHANGE_CIPHER_SPEC && length == 1 && self.tls_version != TLS_1_3 {
+            own.changed_cipher = true;
+            own.sealed = true;
         }
     }
 
@@ -176,13 +175,8 @@ impl Flow {
     }
 
     pub(crate) fn record_ended(&mut self, run: &mut Run, side: usize) {
-        match self.sides[side].record_type {
-            HEARTBEAT => self.heartbeat_ended(run, side),
-            CHANGE_CIPHER_SPEC if self.tls_version != TLS_1_3 => {
-                self.sides[side].changed_cipher = true;
-                self.sides[side].sealed = true;
-            }
-            _ => {}
+        if self.sides[side].record_type == HEARTBEAT {
+            self.heartbeat_ended(run, side);
         }
     }
 
@@ -330,7 +324,6 @@ impl Flow {
             return;
         }
         self.set_client(side);
-        self.hello_client_side = Some(u8::from(side == 1));
         self.hello.get_or_insert_default().client = client;
     }
 
