@@ -59,6 +59,10 @@ class Limits:
     hello_bytes: int = 65_536
     """Handshake bytes collected until a direction's hello is whole; real ones stay below 4 KB."""
 
+    plain_turn_bytes: int = 4_096
+    """Plain text of one side, until the other speaks, that may still lead to TLS: the longest greetings and lists of
+    capabilities are half of it. What goes beyond is bulk, looked at only where segments are as short as a command."""
+
     pending_requests: int = 64
     """Unanswered requests remembered per direction. RFC 6520 section 4 allows one in flight."""
 

@@ -125,7 +125,21 @@ class TlsStart(IntEnum):
     UNKNOWN = 0
     DIRECT = 1
     UPGRADED = 2
-    """After plain text, as STARTTLS does."""
+    """After plain text of another kind than those below."""
+    SMTP = 3
+    IMAP = 4
+    POP3 = 5
+    FTP = 6
+    LDAP = 7
+    XMPP = 8
+    POSTGRESQL = 9
+    MYSQL = 10
+    NNTP = 11
+    MANAGESIEVE = 12
+    IRC = 13
+    HTTP_CONNECT = 14
+    SOCKS = 15
+    PROXY_PROTOCOL = 16
 
 
 class EndReason(IntEnum):

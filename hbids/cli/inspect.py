@@ -99,7 +99,7 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Li
     from hbids.facts import TlsStart
 
     # tshark follows STARTTLS by itself, and only when it is not told that the port is TLS from the start
-    upgraded = result.sessions["start"] == TlsStart.UPGRADED
+    upgraded = result.sessions["start"] >= TlsStart.UPGRADED
     tls_ports = {key.server_port for key in keys} - set(result.sessions["server_port"][upgraded].tolist())
     with tempfile.NamedTemporaryFile(prefix="hbids-", suffix=".pcap") as carved:  # made with mode 0600
         capture = open_capture(path, native=native_available())

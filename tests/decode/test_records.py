@@ -132,19 +132,6 @@ def test_no_record_after_a_record_is_a_desync_and_the_next_record_is_found(decod
     assert decoded.drops == {"record_desync": 1}
 
 
-def test_starttls_begins_tls_after_plain_text(decode: Decode) -> None:
-    conversation = connected()
-    conversation.server(b"220 mail ready\r\n")
-    conversation.client(b"STARTTLS\r\n")
-    conversation.server(b"220 go on\r\n")
-    conversation.say_hello()
-    conversation.client(LIE)
-    decoded = decode(conversation)
-    check(decoded.sessions[0], start=2, client_version=tls.TLS_1_2, heartbeat_accepted=1)
-    check(decoded.heartbeats[0], claimed_length=0x4000, midstream=0)
-    check(decoded.flows[0], transport=1, midstream=0)
-
-
 def test_plain_text_that_never_says_hello_is_not_tls(decode: Decode) -> None:
     conversation = connected()
     conversation.client(b"HELO me\r\n")

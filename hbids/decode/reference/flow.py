@@ -73,10 +73,6 @@ class Flow:
 
     # --- roles ---
 
-    def client_is_known(self) -> bool:
-        """A SYN or a hello told."""
-        return self._client_side is not None
-
     def set_client(self, side: int) -> None:
         """The first evidence counts."""
         if self._client_side is None:

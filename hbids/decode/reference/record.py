@@ -3,8 +3,8 @@
 The walker is always in one of these modes:
 
 - START: nothing read yet of a stream seen from its first byte. The first header decides: TLS or PLAIN.
-- PLAIN: not TLS so far. A ClientHello at the start of a segment (STARTTLS and its kin) begins TLS; once the other side
-  has said hello, SEARCH follows.
+- PLAIN: not TLS so far. A ClientHello begins TLS where a segment starts or where words that ask for TLS end (STARTTLS
+  and its kin); so does the ServerHello that answers one. Once the other side's hello is believed, SEARCH follows.
 - HEADER, BODY: walking records. Bodies are skipped, not buffered.
 - SEARCH: in the middle of something. The next believable record header is looked for; GUESS collects one that a short
   segment cut.
@@ -37,11 +37,35 @@ class RecordReader(Protocol):
     said_hello: bool
     """Whether either side of the flow sent a hello."""
 
+    def expects_server_hello(self, side: int) -> bool:
+        """Whether the other side has sent a ClientHello."""
+
     def may_begin_tls(self, side: int) -> bool:
         """Whether this side may send a ClientHello after plain text."""
 
-    def upgraded(self) -> None:
-        """TLS began after plain text."""
+    def agreed_on_tls(self) -> bool:
+        """Whether nothing but TLS may come next."""
+
+    def is_bulk(self, side: int, length: int) -> bool:
+        """Whether so many more bytes of plain text from this side are not worth a look."""
+
+    def ends_plain_text(self, side: int) -> bool:
+        """Whether TLS follows the plain text so far."""
+
+    def plain_text(self, side: int, data: bytes) -> None:
+        """Not TLS."""
+
+    def plain_gap(self, side: int) -> bool:
+        """Some of the plain text is missing; whether TLS may have begun there."""
+
+    def upgraded(self, side: int) -> None:
+        """TLS begins after plain text."""
+
+    def is_tentative(self, side: int) -> bool:
+        """Whether what this side sends only looks like TLS so far."""
+
+    def not_tls(self, side: int) -> None:
+        """What looked like records was something else."""
 
     def record_began(self, side: int, content_type: int, version: int, length: int, began_ns: int) -> None:
         """A whole header was read."""
@@ -117,6 +141,8 @@ class RecordWalker:
         """The next ``length`` bytes are missing."""
         if self._mode is Mode.PLAIN:
             self._header = b""
+            if self._reader.plain_gap(self._side):
+                self._lose_place()
             return
         if self._mode is Mode.BODY:
             skipped = min(length, self._remaining)
@@ -157,9 +183,10 @@ class RecordWalker:
                 self._begin_record(SSLV2_HELLO, version, max(length - 3, 0))
         elif not may_be_header(self._mode, self._header):
             if self._from_first_byte and not self._reader.said_hello:
-                self._mode = Mode.PLAIN
-                self._header = b""
-                return len(data) - at
+                if believed:
+                    self._reader.not_tls(self._side)
+                self._become_plain()
+                return taken
             if believed:
                 self._run.counters["record_desync"] += 1
             self._lose_place()
@@ -185,37 +212,77 @@ class RecordWalker:
             self._end_record()
 
     def _plain(self, data: bytes, at: int, fresh: bool) -> int:
-        """Match a hello's first six bytes, begun at a segment start, over as many segments as it takes."""
-        wanted = HEADER_BYTES + 1
-        carried = len(self._header)
-        if not carried and self._reader.said_hello:
+        """Pass plain text and match a hello's first six bytes, over as many segments as it takes."""
+        if fresh and not self._header and self._reader.said_hello:
             self._mode = Mode.SEARCH
             return self._search(data, at, fresh)
-        if not carried and not fresh:
-            return len(data) - at
-        if not carried:
+        wanted = HEADER_BYTES + 1
+        place = at
+        if not self._header:
+            place = self._pass_plain(data, at, fresh)
+            if place == len(data):
+                return place - at
             self._header_ns = self._run.time_ns
-        taken = min(wanted - carried, len(data) - at)
-        self._header += data[at : at + taken]
+        carried = self._header
+        self._header += data[place : place + wanted - len(carried)]
         if not self._is_hello_start(self._header):
-            self._header = b""
-            return self._plain(data, at, fresh) if carried else len(data) - at
+            self._header = carried
+            self._become_plain()
+            return self._plain(data, at, fresh)
         if len(self._header) == wanted:
             message_type = self._header[HEADER_BYTES:]
             self._header = self._header[:HEADER_BYTES]
-            self._reader.upgraded()
+            self._reader.upgraded(self._side)
             self._begin_header()
             self._body(message_type, 0)
-        return taken
+            return place - at + wanted - len(carried)
+        return len(data) - at
+
+    def _pass_plain(self, data: bytes, at: int, fresh: bool) -> int:
+        """Where in the segment a hello begins, or its end; what comes before is plain text."""
+        if self._reader.is_bulk(self._side, len(data) - at):
+            return len(data)
+        if fresh and self._is_hello_start(data[at : at + HEADER_BYTES + 1]):
+            return at
+        place = data.find(HANDSHAKE, at)
+        while place >= 0:
+            start = data[place : place + HEADER_BYTES + 1]
+            if is_opening(start):
+                self._reader.plain_text(self._side, data[at:place])
+                at = place
+                if self._reader.ends_plain_text(self._side) and self._is_hello_start(start):
+                    return place
+            place = data.find(HANDSHAKE, place + 1)
+        self._reader.plain_text(self._side, data[at:])
+        return len(data)
 
     def _is_hello_start(self, seen: bytes) -> bool:
-        if not is_opening(seen) or seen[0] != HANDSHAKE or seen[3:5] == b"\x00\x00":
+        if not is_opening(seen) or seen[3:5] == b"\x00\x00":
             return False
-        if len(seen) <= HEADER_BYTES:
-            return True
-        return seen[HEADER_BYTES] == CLIENT_HELLO and self._reader.may_begin_tls(self._side)
+        message_type = seen[HEADER_BYTES] if len(seen) > HEADER_BYTES else None
+        match seen[0]:
+            case 22:  # HANDSHAKE
+                if message_type == CLIENT_HELLO:
+                    return self._reader.may_begin_tls(self._side)
+                if message_type == SERVER_HELLO:
+                    return self._reader.expects_server_hello(self._side)
+                return message_type is None
+            case 21 | 24:  # ALERT, HEARTBEAT
+                return message_type in (1, 2, None) and self._reader.agreed_on_tls()
+        return False
+
+    def _become_plain(self) -> None:
+        """What was collected is no header, but one may begin within."""
+        self._mode = Mode.PLAIN
+        header, self._header = self._header, b""
+        self._reader.plain_text(self._side, header[:1])
+        self._plain(header[1:], 0, fresh=False)
 
     def _lose_place(self) -> None:
+        if self._reader.is_tentative(self._side):
+            self._reader.not_tls(self._side)
+            self._become_plain()
+            return
         self._mode = Mode.SEARCH
         self._header = b""
         self._searched = 0

@@ -28,6 +28,7 @@ from hbids.decode.reference.record import (
     SSLV2_HELLO,
 )
 from hbids.decode.reference.run import Run
+from hbids.decode.reference.upgrade import Upgrade
 from hbids.facts import (
     ABSENT,
     CONTENT_TYPES,
@@ -38,7 +39,6 @@ from hbids.facts import (
     Direction,
     Phase,
     Protection,
-    TlsStart,
     Transport,
 )
 
@@ -67,9 +67,6 @@ class SessionFlow(Protocol):
     def is_client(self, side: int) -> bool:
         """Whether this side is the client, as far as is known."""
 
-    def client_is_known(self) -> bool:
-        """Whether the roles are certain."""
-
     def set_client(self, side: int) -> None:
         """This side is the client."""
 
@@ -93,9 +90,10 @@ class Session:
         self._lost = [False, False]
         self._hello_may_be_missed = flow.midstream
         self._verified = False
-        self._start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
+        self._upgrade = Upgrade(run, flow)
         self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
         """Bytes of the first handshake messages, until the direction's hello is read; then None."""
+        self._client_side: int | None = None
         self._client_hello: ClientHello | None = None
         self._client_fields: dict[str, int | bytes] = dict(NO_CLIENT_HELLO)
         self._hello_time_ns: int | None = None
@@ -111,14 +109,68 @@ class Session:
 
     # --- records (RecordReader) ---
 
+    def expects_server_hello(self, side: int) -> bool:
+        """The other side has sent a ClientHello, or it was agreed that it will."""
+        if self._client_side == 1 - side:
+            return self._upgrade.may_be_answered()
+        return not self._flow.is_client(side) and self._upgrade.agreed() is not None
+
     def may_begin_tls(self, side: int) -> bool:
         """STARTTLS is for the client to begin."""
-        return self._flow.is_client(side) or not self._flow.client_is_known()
+        return self._upgrade.may_begin(side)
 
-    def upgraded(self) -> None:
-        """TLS began after plain text."""
-        if not self.said_hello:
-            self._start = TlsStart.UPGRADED
+    def agreed_on_tls(self) -> bool:
+        """In words."""
+        return self._upgrade.agreed() is not None
+
+    def is_bulk(self, side: int, length: int) -> bool:
+        """More plain text than leads to TLS."""
+        return self._upgrade.is_bulk(side, length)
+
+    def ends_plain_text(self, side: int) -> bool:
+        """The words that ask for TLS, or grant it, are said."""
+        return self._upgrade.ends_plain_text(side, client_said_hello=self._client_side == 1 - side)
+
+    def plain_text(self, side: int, data: bytes) -> None:
+        """Words, perhaps those that grant what the client has begun already."""
+        self._upgrade.hear(side, data)
+        if self._upgrade.is_granted_now():
+            self._upgrade.is_tentative = False
+            if self._hello_time_ns is not None:
+                self._say_hello(side, self._hello_time_ns)
+
+    def plain_gap(self, side: int) -> bool:
+        """A hello may be missing where one was agreed on."""
+        agreed = self.agreed_on_tls()
+        if agreed and not self.said_hello:
+            self._upgrade.begin(side)
+        return agreed
+
+    def upgraded(self, side: int) -> None:
+        """TLS begins after plain text."""
+        if not self.said_hello and not self._upgrade.is_tentative:
+            self._upgrade.begin(side)
+        if any(self.records[1 - side]):
+            self._upgrade.forget()
+
+    def is_tentative(self, side: int) -> bool:
+        """The client said hello, but nobody answered."""
+        return self._upgrade.is_tentative and self._flow.is_client(side)
+
+    def not_tls(self, side: int) -> None:
+        """What was taken for records is forgotten."""
+        self.heartbeats.end()
+        self._drop_held()
+        self.heartbeats = Heartbeats(self._run, self)
+        self.records[side] = [0] * len(CONTENT_TYPES)
+        self.record_bytes[side] = [0] * len(CONTENT_TYPES)
+        self._changed_cipher[side] = self._sealed[side] = False
+        self._give_up_hello(side)
+        self._handshake[side] = bytearray()
+        if self._flow.is_client(side):
+            self._upgrade.withdraw()
+            self._client_side = self._client_hello = self._hello_time_ns = None
+            self._client_fields = dict(NO_CLIENT_HELLO)
 
     def record_began(self, side: int, content_type: int, version: int, length: int, began_ns: int) -> None:
         """A whole header was read."""
@@ -229,6 +281,8 @@ class Session:
         if hello is None:
             self._run.counters["hello_malformed"] += 1
             return
+        if isinstance(hello, ServerHello):
+            self._upgrade.is_tentative = False
         self._say_hello(side, self._record_began_ns[side])
         if isinstance(hello, ClientHello):
             self._client_hello = hello
@@ -252,13 +306,15 @@ class Session:
     def _say_hello(self, side: int, time_ns: int) -> None:
         if self._hello_time_ns is None:
             self._hello_time_ns = time_ns
-        self.said_hello = True
-        self._release_held()
+        if not self._upgrade.is_tentative:
+            self.said_hello = True
+            self._release_held()
 
     def _client_said_hello(self, side: int, fields: dict[str, int | bytes]) -> None:
         if self._session_written:
             return
         self._flow.set_client(side)
+        self._client_side = side
         self._client_fields = fields
 
     def _server_hello(self, side: int, hello: ServerHello) -> None:
@@ -303,7 +359,7 @@ class Session:
                     **self._negotiated,
                     "time_ns": self._hello_time_ns or 0,
                     "transport": Transport.TLS,
-                    "start": self._start,
+                    "start": self._upgrade.start,
                     "midstream": self._flow.midstream,
                 }
             )
@@ -380,11 +436,15 @@ class Session:
                 self._run.rows.heartbeats.append(row)
             self._held = []
 
+    def _drop_held(self) -> None:
+        if self._held:
+            self._run.counters["heartbeats_without_tls"] += len(self._held)
+            self._held = []
+
     def end(self) -> None:
         """The flow is over."""
         self.heartbeats.end()
-        if self._held:
-            self._run.counters["heartbeats_without_tls"] += len(self._held)
+        self._drop_held()
         if self.said_hello and not self._session_written:
             self._write_session(NO_SERVER_HELLO)
 

@@ -3,6 +3,7 @@
 //! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
 //! `session` (hellos and state), `heartbeat` (messages).
 
+use crate::dialogue::Dialogue;
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
 use crate::layers::{Address, Segment};
@@ -10,9 +11,10 @@ use crate::network::PROTOCOL_TCP;
 use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
-use crate::session::{Hello, NO_SUITE, NO_VERSION, TLS_START_DIRECT, TLS_START_UNKNOWN};
+use crate::session::{Hello, NO_SUITE, NO_VERSION};
 use crate::stream::{distance, Holes};
 use crate::transport::{ACK, FIN, RST, SYN};
+use crate::upgrade_words::TlsStart;
 
 /// A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy.
 const REUSE_IDLE_NS: i64 = 2_000_000_000;
@@ -153,6 +155,8 @@ pub(crate) struct Flow {
     pub(crate) listed_ns: i64,
     /// Until the session row is written.
     pub(crate) hello: Option<Box<Hello>>,
+    /// While there is plain text that may lead to TLS.
+    pub(crate) dialogue: Option<Box<Dialogue>>,
     /// From the first heartbeat on.
     pub(crate) heartbeats: Option<Box<Heartbeats>>,
     checkpoints: u32,
@@ -168,7 +172,13 @@ pub(crate) struct Flow {
     pub(crate) standing: Standing,
     closed: Option<EndReason>,
     client_side: Option<u8>,
-    pub(crate) tls_start: u8,
+    /// Which side sent a ClientHello.
+    pub(crate) hello_client_side: Option<u8>,
+    /// Whose last turn in plain text became too long for a dialogue.
+    pub(crate) bulk_side: Option<u8>,
+    pub(crate) tls_start: TlsStart,
+    /// A ClientHello followed plain text that did not lead to it; the ServerHello will tell.
+    pub(crate) is_tentative: bool,
     pub(crate) midstream: bool,
     has_payload: bool,
     pub(crate) said_hello: bool,
@@ -192,6 +202,7 @@ impl Flow {
             touched_ns: 0,
             listed_ns: 0,
             hello: None,
+            dialogue: None,
             heartbeats: None,
             checkpoints: 0,
             previous: u32::MAX,
@@ -205,7 +216,10 @@ impl Flow {
             standing: Standing::Opening,
             closed: None,
             client_side: None,
-            tls_start: if midstream { TLS_START_UNKNOWN } else { TLS_START_DIRECT },
+            hello_client_side: None,
+            bulk_side: None,
+            tls_start: if midstream { TlsStart::Unknown } else { TlsStart::Direct },
+            is_tentative: false,
             midstream,
             has_payload: false,
             said_hello: false,
@@ -221,15 +235,10 @@ impl Flow {
         let of_side = |side: &Side| {
             side.packets ^ side.header_ns.unsigned_abs() ^ u64::from(side.records[0]) ^ u64::from(side.record_type)
         };
-        of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start)
+        of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start as u8)
     }
 
     // --- roles ---
-
-    /// A SYN or a hello told.
-    pub(crate) fn client_is_known(&self) -> bool {
-        self.client_side.is_some()
-    }
 
     /// The first evidence counts.
     pub(crate) fn set_client(&mut self, side: usize) {

@@ -3,6 +3,7 @@
 
 pub mod capture;
 
+mod dialogue;
 mod engine;
 mod flow;
 mod fragment;
@@ -20,6 +21,8 @@ mod stream;
 mod table;
 mod transport;
 mod tunnel;
+mod upgrade;
+mod upgrade_words;
 
 pub use engine::{Engine, FRAME_ROW_BYTES};
 pub use rows::Facts;

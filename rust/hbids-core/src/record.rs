@@ -7,6 +7,7 @@ pub(crate) const HEADER_BYTES: usize = 5;
 /// RFC 5246 section 6.2.3: plaintext limit plus what sealing may add.
 const MAX_RECORD_BYTES: u16 = 16_384 + 2_048;
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;
 pub(crate) const APPLICATION_DATA: u8 = 23;
 pub(crate) const HEARTBEAT: u8 = 24;
@@ -113,6 +114,9 @@ impl Flow {
         match own.mode {
             Mode::Plain => {
                 own.clear_header();
+                if self.plain_gap(side) {
+                    self.lose_place(run, side);
+                }
                 return;
             }
             Mode::Body => {
@@ -169,9 +173,11 @@ impl Flow {
             }
         } else if !may_be_header(own.mode, seen) {
             if own.from_first_byte && !self.said_hello {
-                own.mode = Mode::Plain;
-                own.clear_header();
-                return data.len();
+                if believed {
+                    self.not_tls(run, side);
+                }
+                self.become_plain(run, side);
+                return taken;
             }
             if believed {
                 run.counters.record_desync += 1;
@@ -204,42 +210,98 @@ impl Flow {
         }
     }
 
-    /// Match a hello's first six bytes, begun at a segment start, over as many segments as it takes.
+    /// Pass plain text and match a hello's first six bytes, over as many segments as it takes.
     fn plain(&mut self, run: &mut Run, side: usize, data: &[u8], fresh: bool) -> usize {
         let wanted = HEADER_BYTES + 1;
-        let carried = self.sides[side].header_length > 0;
-        if !carried && self.said_hello {
+        let carried = usize::from(self.sides[side].header_length);
+        if fresh && carried == 0 && self.said_hello {
             self.sides[side].mode = Mode::Search;
             return self.search(run, side, data, fresh);
         }
-        if !carried && !fresh {
-            return data.len();
+        let mut place = 0;
+        if carried == 0 {
+            place = self.pass_plain(run, side, data, fresh);
+            if place == data.len() {
+                return place;
+            }
         }
-        let taken = self.sides[side].collect(run.time_ns, wanted, data);
-        if !self.is_hello_start(side) {
-            self.sides[side].clear_header();
-            return if carried { self.plain(run, side, data, fresh) } else { data.len() };
+        let taken = self.sides[side].collect(run.time_ns, wanted, &data[place..]);
+        if !self.is_hello_start(side, self.sides[side].seen_header()) {
+            self.sides[side].header_length -= u8::try_from(taken).unwrap_or(0);
+            self.become_plain(run, side);
+            return self.plain(run, side, data, fresh);
         }
         let own = &mut self.sides[side];
         if own.seen_header().len() == wanted {
             let message_type = [own.header[HEADER_BYTES]];
             own.header_length = 5;
-            self.upgraded();
+            self.upgraded(side);
             self.begin_with_header(run, side);
             self.body(run, side, &message_type);
         }
-        taken
+        place + taken
     }
 
-    fn is_hello_start(&self, side: usize) -> bool {
-        let seen = self.sides[side].seen_header();
-        if !is_opening(seen) || seen[0] != HANDSHAKE || seen.get(3..5) == Some(&[0, 0]) {
+    /// Where in the segment a hello begins, or its end; what comes before is plain text.
+    fn pass_plain(&mut self, run: &mut Run, side: usize, data: &[u8], fresh: bool) -> usize {
+        if self.is_bulk(side, data.len()) {
+            return data.len();
+        }
+        if fresh && self.is_hello_start(side, &data[..data.len().min(HEADER_BYTES + 1)]) {
+            return 0;
+        }
+        let mut passed = 0;
+        if data.contains(&HANDSHAKE) {
+            for place in 0..data.len() {
+                let start = &data[place..data.len().min(place + HEADER_BYTES + 1)];
+                if start[0] != HANDSHAKE || !is_first_header(start) {
+                    continue;
+                }
+                self.plain_text(run, side, &data[passed..place]);
+                passed = place;
+                if self.ends_plain_text(side) && self.is_hello_start(side, start) {
+                    return place;
+                }
+            }
+        }
+        self.plain_text(run, side, &data[passed..]);
+        data.len()
+    }
+
+    fn is_hello_start(&self, side: usize, seen: &[u8]) -> bool {
+        if !is_opening(seen) || seen.get(3..5) == Some(&[0, 0]) {
             return false;
         }
-        seen.get(HEADER_BYTES).is_none_or(|kind| *kind == CLIENT_HELLO && self.may_begin_tls(side))
+        let message_type = seen.get(HEADER_BYTES);
+        match seen[0] {
+            HANDSHAKE => match message_type {
+                None => true,
+                Some(&CLIENT_HELLO) => self.may_begin_tls(side),
+                Some(&SERVER_HELLO) => self.expects_server_hello(side),
+                Some(_) => false,
+            },
+            ALERT | HEARTBEAT => matches!(message_type, None | Some(1 | 2)) && self.agreed().is_some(),
+            _ => false,
+        }
+    }
+
+    /// What was collected is no header, but one may begin within.
+    fn become_plain(&mut self, run: &mut Run, side: usize) {
+        let own = &mut self.sides[side];
+        let header = own.header;
+        let (first, rest) = header[..usize::from(own.header_length)].split_at(usize::from(own.header_length.min(1)));
+        own.mode = Mode::Plain;
+        own.clear_header();
+        self.plain_text(run, side, first);
+        self.plain(run, side, rest, false);
     }
 
     fn lose_place(&mut self, run: &mut Run, side: usize) {
+        if self.is_tentative && self.client() == side {
+            self.not_tls(run, side);
+            self.become_plain(run, side);
+            return;
+        }
         let own = &mut self.sides[side];
         own.mode = Mode::Search;
         own.clear_header();

@@ -18,6 +18,7 @@ pub struct Limits {
     pub hole_acked_wait_ns: i64,
     pub hole_wait_ns: i64,
     pub hello_bytes: u64,
+    pub plain_turn_bytes: u64,
     pub pending_requests: u64,
     pub pending_wait_ns: i64,
     pub held_heartbeats: u64,

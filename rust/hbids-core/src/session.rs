@@ -14,9 +14,6 @@ use crate::run::Run;
 pub(crate) const NO_VERSION: u16 = 0;
 /// A cipher suite that was not seen.
 pub(crate) const NO_SUITE: u16 = NO_VLAN;
-pub(crate) const TLS_START_UNKNOWN: u8 = 0;
-pub(crate) const TLS_START_DIRECT: u8 = 1;
-const TLS_START_UPGRADED: u8 = 2;
 pub(crate) const TRANSPORT_TLS: u8 = 1;
 const TLS_1_3: u16 = 0x0304;
 const ANSWER_UNKNOWN: u8 = 0;
@@ -105,15 +102,67 @@ pub(crate) struct Hello {
 impl Flow {
     // --- records ---
 
-    /// STARTTLS is for the client to begin.
-    pub(crate) fn may_begin_tls(&self, side: usize) -> bool {
-        self.client() == side || !self.client_is_known()
+    /// The other side has sent a ClientHello, or it was agreed that it will.
+    pub(crate) fn expects_server_hello(&self, side: usize) -> bool {
+        if self.other_said_client_hello(side) {
+            return self.may_be_answered();
+        }
+        self.client() != side && self.agreed().is_some()
     }
 
-    /// TLS began after plain text.
-    pub(crate) fn upgraded(&mut self) {
-        if !self.said_hello {
-            self.tls_start = TLS_START_UPGRADED;
+    fn other_said_client_hello(&self, side: usize) -> bool {
+        self.hello_client_side.map(usize::from) == Some(1 - side)
+    }
+
+    /// Words, perhaps those that grant what the client has begun already.
+    pub(crate) fn plain_text(&mut self, run: &mut Run, side: usize, data: &[u8]) {
+        self.hear(run, side, data);
+        if self.is_granted_now() {
+            self.is_tentative = false;
+            if self.hello.as_ref().is_some_and(|hello| hello.time_ns.is_some()) {
+                self.say_hello(run, side);
+            }
+        }
+    }
+
+    /// Some of the plain text is missing. Whether a hello may be, because it was agreed on.
+    pub(crate) fn plain_gap(&mut self, side: usize) -> bool {
+        let agreed = self.agreed().is_some();
+        if agreed && !self.said_hello {
+            self.begin_upgrade(side);
+        }
+        agreed
+    }
+
+    /// TLS begins after plain text.
+    pub(crate) fn upgraded(&mut self, side: usize) {
+        if !self.said_hello && !self.is_tentative {
+            self.begin_upgrade(side);
+        }
+        if self.sides[1 - side].records.iter().any(|count| *count > 0) {
+            self.dialogue = None;
+        }
+    }
+
+    /// What was taken for records is forgotten.
+    pub(crate) fn not_tls(&mut self, run: &mut Run, side: usize) {
+        self.end_heartbeats(run);
+        self.heartbeats = None;
+        self.give_up_hello(run, side);
+        let own = &mut self.sides[side];
+        own.records = [0; 5];
+        own.small_record_bytes = [0; 3];
+        own.bulk_record_bytes = [0; 2];
+        own.changed_cipher = false;
+        own.sealed = false;
+        own.awaits_hello = true;
+        if self.client() == side {
+            self.withdraw_upgrade();
+            self.hello_client_side = None;
+            if let Some(hello) = self.hello.as_mut() {
+                hello.client = ClientFields::default();
+                hello.time_ns = None;
+            }
         }
     }
 
@@ -305,6 +354,7 @@ impl Flow {
                 run.counters.hello_malformed += 1;
                 return;
             };
+            self.is_tentative = false;
             self.say_hello(run, side);
             self.server_hello(run, side, &hello);
         }
@@ -315,8 +365,10 @@ impl Flow {
             let began_ns = self.sides[side].header_ns;
             self.hello.get_or_insert_default().time_ns.get_or_insert(began_ns);
         }
-        self.said_hello = true;
-        self.release_held(run);
+        if !self.is_tentative {
+            self.said_hello = true;
+            self.release_held(run);
+        }
     }
 
     fn client_said_hello(&mut self, side: usize, client: ClientFields) {
@@ -324,6 +376,7 @@ impl Flow {
             return;
         }
         self.set_client(side);
+        self.hello_client_side = Some(u8::from(side == 1));
         self.hello.get_or_insert_default().client = client;
     }
 
@@ -370,7 +423,7 @@ impl Flow {
         table.u64(self.flow_id);
         self.put_endpoints(table);
         table.u8(TRANSPORT_TLS);
-        table.u8(self.tls_start);
+        table.u8(self.tls_start as u8);
         table.u8(server.resumed);
         table.u8(self.encrypt_then_mac);
         table.flag(self.midstream);

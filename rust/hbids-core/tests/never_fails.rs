@@ -39,6 +39,7 @@ fn limits() -> Limits {
         hole_acked_wait_ns: 100_000_000,
         hole_wait_ns: 1_000_000_000,
         hello_bytes: 2_048,
+        plain_turn_bytes: 64,
         pending_requests: 4,
         pending_wait_ns: 1_000_000_000,
         held_heartbeats: 2,
