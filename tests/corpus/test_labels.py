@@ -36,6 +36,8 @@ TOOL_NAMES = {
 }
 """What hbids calls the tools of the labels."""
 
+STARTTLS_PORTS = {25: TlsStart.SMTP, 110: TlsStart.POP3, 143: TlsStart.IMAP}
+
 CLAIMED_AND_CARRIED = {
     "masscan": (0x4000, 0),
     "nmap": (0x4000, 19),
@@ -195,9 +197,17 @@ def test_sessions_of_the_labelled_connections(name: str, engine_name: str) -> No
                 int(connection["tls_version"], 16),
                 ABSENT if connection["ch_heartbeat_ext"] is None else connection["ch_heartbeat_ext"],
                 ABSENT if connection["sh_heartbeat_ext"] is None else connection["sh_heartbeat_ext"],
-                TlsStart.UPGRADED if connection["starttls"] else TlsStart.DIRECT,
+                STARTTLS_PORTS[int(connection["server"].rpartition(":")[2])]
+                if connection["starttls"]
+                else TlsStart.DIRECT,
             )
         }
+
+
+def test_mail_servers_are_told_by_their_words(engine_name: str) -> None:
+    sessions = replayed("benign_mail_starttls.pcap", engine_name).sessions
+    starts = {(int(row["server_port"]), TlsStart(int(row["start"]))) for row in sessions}
+    assert starts == {*STARTTLS_PORTS.items(), (995, TlsStart.DIRECT)}
 
 
 def _named(address: np.ndarray[Any, Any], port: int) -> str:

@@ -49,6 +49,9 @@ class RecordReader(Protocol):
     def is_bulk(self, side: int, length: int) -> bool:
         """Whether so many more bytes of plain text from this side are not worth a look."""
 
+    def may_end_plain_text(self, side: int) -> bool:
+        """Whether TLS may follow plain text of this side."""
+
     def ends_plain_text(self, side: int) -> bool:
         """Whether TLS follows the plain text so far."""
 
@@ -244,7 +247,7 @@ class RecordWalker:
             return len(data)
         if fresh and self._is_hello_start(data[at : at + HEADER_BYTES + 1]):
             return at
-        place = data.find(HANDSHAKE, at)
+        place = data.find(HANDSHAKE, at) if self._reader.may_end_plain_text(self._side) else -1
         while place >= 0:
             start = data[place : place + HEADER_BYTES + 1]
             if is_opening(start):

@@ -127,6 +127,10 @@ class Session:
         """More plain text than leads to TLS."""
         return self._upgrade.is_bulk(side, length)
 
+    def may_end_plain_text(self, side: int) -> bool:
+        """Words that ask for TLS, or grant it, may be said."""
+        return self._upgrade.may_end_plain_text(side, client_said_hello=self._client_side == 1 - side)
+
     def ends_plain_text(self, side: int) -> bool:
         """The words that ask for TLS, or grant it, are said."""
         return self._upgrade.ends_plain_text(side, client_said_hello=self._client_side == 1 - side)

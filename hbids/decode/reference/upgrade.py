@@ -59,11 +59,18 @@ class Upgrade:
         """Whether so many more bytes of plain text from this side are not worth a look."""
         return self._bulk_side == side and length > TAIL_BYTES
 
+    def may_end_plain_text(self, side: int, *, client_said_hello: bool) -> bool:
+        """Whether words of this side may be the last before TLS. The client's always may, since it is the one to ask."""
+        return self._flow.is_client(side) or self._wish(client_said_hello) is not None
+
     def ends_plain_text(self, side: int, *, client_said_hello: bool) -> bool:
         """Whether, after what this side said last, nothing but TLS can follow."""
-        client, server = self._turns()
-        protocol = self.start if client_said_hello else asked(client, server)
-        return protocol is not None and (self._flow.is_client(side) or granted(protocol, server))
+        protocol = self._wish(client_said_hello)
+        return protocol is not None and (self._flow.is_client(side) or granted(protocol, self._turns()[1]))
+
+    def _wish(self, client_said_hello: bool) -> TlsStart | None:
+        """The protocol in which the client asked for TLS, or began it."""
+        return self.start if client_said_hello else asked(*self._turns())
 
     def may_begin(self, side: int) -> bool:
         """Whether the client may say hello here."""

@@ -31,6 +31,8 @@ SWITCHING_PROTOCOLS = b"101"
 def asked(client: Turn, server: Turn) -> TlsStart | None:
     """The protocol in which the client's turn ends with the wish to begin TLS, if it does."""
     head, tail, whole = client.head, client.tail, client.whole
+    if head.startswith(HTTP_METHODS):
+        return None
     if head.startswith(PROXY_V2) and len(head) == PROXY_V2_HEADER_BYTES:
         if client.length == PROXY_V2_HEADER_BYTES + int.from_bytes(head[14:16], "big"):
             return TlsStart.PROXY_PROTOCOL

@@ -251,17 +251,19 @@ impl Flow {
             return 0;
         }
         let mut passed = 0;
-        if data.contains(&HANDSHAKE) {
-            for place in 0..data.len() {
+        if self.may_end_plain_text(side) {
+            let mut place = 0;
+            while let Some(ahead) = data[place..].iter().position(|byte| *byte == HANDSHAKE) {
+                place += ahead;
                 let start = &data[place..data.len().min(place + HEADER_BYTES + 1)];
-                if start[0] != HANDSHAKE || !is_first_header(start) {
-                    continue;
+                if is_first_header(start) {
+                    self.plain_text(run, side, &data[passed..place]);
+                    passed = place;
+                    if self.ends_plain_text(side) && self.is_hello_start(side, start) {
+                        return place;
+                    }
                 }
-                self.plain_text(run, side, &data[passed..place]);
-                passed = place;
-                if self.ends_plain_text(side) && self.is_hello_start(side, start) {
-                    return place;
-                }
+                place += 1;
             }
         }
         self.plain_text(run, side, &data[passed..]);

@@ -24,12 +24,23 @@ impl Flow {
         self.bulk_side.map(usize::from) == Some(side) && length > TAIL_BYTES
     }
 
+    /// Whether words of this side may be the last before TLS. The client's always may, since it is the one to ask.
+    pub(crate) fn may_end_plain_text(&self, side: usize) -> bool {
+        self.client() == side || self.wish(side).is_some()
+    }
+
     /// Whether, after what this side said last, nothing but TLS can follow.
     pub(crate) fn ends_plain_text(&self, side: usize) -> bool {
+        self.wish(side).is_some_and(|protocol| self.client() == side || granted(protocol, self.turns().1))
+    }
+
+    /// The protocol in which the client asked for TLS, or began it.
+    fn wish(&self, side: usize) -> Option<TlsStart> {
+        if self.hello_client_side.map(usize::from) == Some(1 - side) {
+            return Some(self.tls_start);
+        }
         let (client, server) = self.turns();
-        let client_said_hello = self.hello_client_side.map(usize::from) == Some(1 - side);
-        let protocol = if client_said_hello { Some(self.tls_start) } else { asked(client, server) };
-        protocol.is_some_and(|protocol| self.client() == side || granted(protocol, server))
+        asked(client, server)
     }
 
     /// Whether this side may say hello as a client here: STARTTLS is for the client to begin.

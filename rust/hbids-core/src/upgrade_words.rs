@@ -67,6 +67,9 @@ fn ends_with_empty_line(tail: &[u8]) -> bool {
 /// The protocol in which the client's turn ends with the wish to begin TLS, if it does.
 pub(crate) fn asked(client: &Turn, server: &Turn) -> Option<TlsStart> {
     let (head, tail, whole) = (client.head(), client.tail(), client.whole());
+    if starts_with_any(head, &HTTP_METHODS) {
+        return None;
+    }
     let when = |holds: bool, protocol: TlsStart| holds.then_some(protocol);
     if head.starts_with(PROXY_V2) && head.len() == PROXY_V2_HEADER_BYTES {
         let length = PROXY_V2_HEADER_BYTES + usize::from(u16::from_be_bytes([head[14], head[15]]));
