@@ -27,8 +27,8 @@ class Limits:
     """What the decoder may hold at once, and where it looks. All times are packet time."""
 
     flows: int = 1_000_000
-    """Live flows: about 400 MB at the measured bytes per flow, 300 more if all speak plain text. The oldest of the least
-    telling kind goes first."""
+    """Live flows: about 400 MB at the measured bytes per flow, 300 more if all speak plain text. The oldest of the
+    least telling kind goes first."""
 
     opening_timeout_ns: int = 60 * _SECOND_NS
     """Idle time of a flow without payload: Linux gives up a connection attempt after about this long."""
