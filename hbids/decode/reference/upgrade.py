@@ -60,7 +60,7 @@ class Upgrade:
         return self._bulk_side == side and length > TAIL_BYTES
 
     def may_end_plain_text(self, side: int, *, client_said_hello: bool) -> bool:
-        """Whether words of this side may be the last before TLS. The client's always may, since it is the one to ask."""
+        """Whether words of this side may be the last before TLS. The client's always may: it is the one to ask."""
         return self._flow.is_client(side) or self._wish(client_said_hello) is not None
 
     def ends_plain_text(self, side: int, *, client_said_hello: bool) -> bool:

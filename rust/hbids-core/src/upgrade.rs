@@ -24,7 +24,7 @@ impl Flow {
         self.bulk_side.map(usize::from) == Some(side) && length > TAIL_BYTES
     }
 
-    /// Whether words of this side may be the last before TLS. The client's always may, since it is the one to ask.
+    /// Whether words of this side may be the last before TLS. The client's always may: it is the one to ask.
     pub(crate) fn may_end_plain_text(&self, side: usize) -> bool {
         self.client() == side || self.wish(side).is_some()
     }
