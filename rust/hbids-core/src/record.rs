@@ -256,7 +256,7 @@ impl Flow {
             while let Some(ahead) = data[place..].iter().position(|byte| *byte == HANDSHAKE) {
                 place += ahead;
                 let start = &data[place..data.len().min(place + HEADER_BYTES + 1)];
-                if is_first_header(start) {
+                if is_opening(start) {
                     self.plain_text(run, side, &data[passed..place]);
                     passed = place;
                     if self.ends_plain_text(side) && self.is_hello_start(side, start) {
