@@ -196,19 +196,48 @@ def test_a_flow_that_keeps_talking_does_not_time_out(decode: Decode) -> None:
     assert column(decode(conversation, limits=IDLE).flows, "end_reason") == [EndReason.CAPTURE_END]
 
 
-@pytest.mark.parametrize("how", ["closed", "after a pause"])
-def test_a_port_used_again_is_a_new_flow(decode: Decode, how: str) -> None:
-    first = closed() if how == "closed" else greeted()
-    start_ns = first.now_ns + short(1 if how == "closed" else 5)
-    second = Conversation(start_ns=start_ns, client_seq=77_000, server_seq=1).connect().say_hello()
+def reset() -> Conversation:
+    conversation = greeted()
+    conversation.rst(TO_SERVER)
+    return conversation
+
+
+def paused() -> Conversation:
+    return greeted().wait(5)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason", "syn_counts"),
+    [(closed, EndReason.FIN, True), (reset, EndReason.RST, False), (paused, EndReason.REUSED, False)],
+)
+def test_a_port_used_again_is_a_new_flow(
+    decode: Decode, build: Callable[[], Conversation], reason: EndReason, *, syn_counts: bool
+) -> None:
+    first = build()
+    second = Conversation(start_ns=first.now_ns + short(1), client_seq=77_000, server_seq=1).connect().say_hello()
     second.client(tls.request(0x4000))
     decoded = decode(first, second)
-    assert column(decoded.flows, "end_reason") == [
-        EndReason.FIN if how == "closed" else EndReason.REUSED,
-        EndReason.CAPTURE_END,
-    ]
-    check(decoded.heartbeats[0], flow_id=2, midstream=0, packets_to_server=4)
+    assert column(decoded.flows, "end_reason") == [reason, EndReason.CAPTURE_END]
+    # Unless the old connection was closed for sure, the new one begins with the server's SYN, which agrees to it.
+    check(decoded.heartbeats[0], flow_id=2, midstream=0, packets_to_server=4 if syn_counts else 3)
     assert len(decoded.sessions) == 2
+
+
+def test_of_a_one_way_capture_a_port_used_again_after_a_pause_is_a_new_flow(decode: Decode) -> None:
+    first = greeted().lose_way(TO_CLIENT)
+    second = Conversation(start_ns=first.now_ns + short(5), client_seq=77_000).connect().say_hello()
+    second.client(tls.request(0x4000))
+    decoded = decode(first, second.lose_way(TO_CLIENT))
+    assert column(decoded.flows, "end_reason") == [EndReason.REUSED, EndReason.CAPTURE_END]
+    check(decoded.heartbeats[0], flow_id=2, midstream=0, claimed_length=0x4000)
+
+
+def test_a_refused_connection_tried_again_is_a_new_flow(decode: Decode) -> None:
+    conversation = Conversation()
+    conversation.segment(TO_SERVER, flags=SYN)
+    conversation.stray(TO_CLIENT, b"", seq=0, flags=RST | ACK)
+    decoded = decode(conversation, Conversation(start_ns=START_NS + SECOND_NS, client_seq=5).connect())
+    assert column(decoded.flows, "end_reason") == [EndReason.RST, EndReason.CAPTURE_END]
 
 
 def test_a_connection_attempt_repeated_is_one_flow(decode: Decode) -> None:
@@ -239,15 +268,15 @@ def test_long_flows_report_at_checkpoints(decode: Decode) -> None:
     assert set(column(decoded.flows, "flow_id")) == {1}
 
 
-def test_a_syn_with_its_data_begins_with_the_data(decode: Decode) -> None:
+def test_after_data_in_a_syn_that_was_taken_the_rest_is_found(decode: Decode) -> None:
     conversation = Conversation()
     conversation.segment(TO_SERVER, tls.client_hello(), flags=SYN)
     conversation.segment(TO_CLIENT, flags=SYN | ACK)
     conversation.server(tls.server_hello())
     conversation.client(tls.request(0x4000))
     decoded = decode(conversation)
-    check(decoded.sessions[0], heartbeat_offered=1, midstream=0)
-    check(decoded.heartbeats[0], claimed_length=0x4000, midstream=0)
+    check(decoded.heartbeats[0], claimed_length=0x4000)
+    assert decoded.drops == {"payloads_ignored": 1}
 
 
 def test_the_fin_may_carry_the_last_data(decode: Decode) -> None:

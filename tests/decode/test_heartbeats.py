@@ -295,3 +295,15 @@ def test_a_hello_that_never_ends_hides_nothing(decode: Decode, before: bytes) ->
     request, response = decode(conversation).heartbeats
     check(request, kind=Kind.REQUEST, phase=Phase.BEFORE_SERVER_HELLO, midstream=0)
     check(response, kind=Kind.RESPONSE, answers_message=request["message_id"], payload_present=0x4000)
+
+
+def test_many_honest_requests_within_the_hello_do_not_hide_the_lie(decode: Decode) -> None:
+    conversation = connected()
+    message = tls.client_hello()[5:]
+    conversation.client(tls.record(tls.HANDSHAKE, message[:1]) + tls.honest_request() * 20 + LIE)
+    answer_to(conversation, 0x4000)
+    conversation.client(tls.record(tls.HANDSHAKE, message[1:]))
+    decoded = decode(conversation)
+    check(decoded.heartbeats[-1], kind=Kind.RESPONSE, answers_message=21, request_record_length=3)
+    check(decoded.sessions[0], heartbeat_offered=1)
+    assert decoded.drops == {}

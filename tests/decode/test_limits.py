@@ -91,8 +91,15 @@ def lookalike() -> Conversation:
     return conversation
 
 
+def payload_without_ack() -> Conversation:
+    conversation = greeted()
+    conversation.stray(TO_SERVER, b"decoy", seq=conversation.next_seq[TO_SERVER], flags=0)
+    return conversation
+
+
 COUNTED: dict[str, tuple[Callable[[], Conversation], Limits, int]] = {
     "syn_ignored": (decoy_syn, Limits(), 1),
+    "payloads_ignored": (payload_without_ack, Limits(), 1),
     "segments_repeated": (twice, Limits(), 1),
     "stream_gaps": (lost, Limits(), 1),
     "record_desync": (no_record, Limits(), 1),

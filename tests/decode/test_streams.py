@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hbids.facts import Kind
 from tests.decode.conftest import Decode
 from tests.support import tls
-from tests.support.conversation import TO_CLIENT, TO_SERVER, Conversation, connected, greeted
+from tests.support.conversation import (
+    ACK,
+    FIN,
+    PSH,
+    RST,
+    SYN,
+    TO_CLIENT,
+    TO_SERVER,
+    Conversation,
+    connected,
+    greeted,
+)
 from tests.support.decoding import check, column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LIE = tls.request(0x4000)
 
@@ -219,13 +234,72 @@ def test_a_reset_or_end_that_nobody_believes_hides_nothing(decode: Decode, flags
     assert len(decoded.flows) == 1
 
 
-def test_a_decoy_syn_does_not_begin_a_new_connection(decode: Decode) -> None:
-    conversation = greeted()
-    conversation.stray(TO_SERVER, b"", seq=77, flags=0x02)
+def attacked(conversation: Conversation) -> Conversation:
+    """A lie and its answer at the end."""
     conversation.client(LIE)
-    decoded = decode(conversation)
-    check(decoded.heartbeats[0], claimed_length=0x4000, midstream=0)
-    assert (len(decoded.flows), decoded.drops) == (1, {"syn_ignored": 1})
+    conversation.server(tls.answer(0x1000)[0])
+    return conversation
+
+
+def decoy_syn(conversation: Conversation) -> None:
+    conversation.stray(TO_SERVER, b"", seq=conversation.next_seq[TO_SERVER] + 1_000_000_000, flags=SYN)
+    conversation.segment(TO_CLIENT, flags=ACK)  # RFC 5961: not agreed
+
+
+def at_once() -> Conversation:
+    conversation = greeted()
+    decoy_syn(conversation)
+    return conversation
+
+
+def after_a_pause() -> Conversation:
+    conversation = greeted().wait(100)
+    decoy_syn(conversation)
+    return conversation
+
+
+def before_any_data() -> Conversation:
+    conversation = connected()
+    decoy_syn(conversation)
+    return conversation.say_hello()
+
+
+def before_the_server_agrees() -> Conversation:
+    conversation = Conversation()
+    conversation.segment(TO_SERVER, flags=SYN)
+    conversation.stray(TO_SERVER, b"", seq=5_000, flags=SYN)
+    conversation.segment(TO_CLIENT, flags=SYN | ACK)
+    conversation.segment(TO_SERVER, flags=ACK)
+    return conversation.say_hello()
+
+
+def behind_a_reset_that_is_ignored() -> Conversation:
+    conversation = greeted()
+    conversation.stray(TO_SERVER, b"", seq=conversation.next_seq[TO_SERVER] + 1_000, flags=RST)
+    decoy_syn(conversation)
+    return conversation
+
+
+@pytest.mark.parametrize(
+    "build",
+    [at_once, after_a_pause, before_any_data, before_the_server_agrees, behind_a_reset_that_is_ignored],
+    ids=lambda build: build.__name__.replace("_", " "),
+)
+def test_a_decoy_syn_that_the_server_ignores_hides_nothing(decode: Decode, build: Callable[[], Conversation]) -> None:
+    decoded = decode(attacked(build()))
+    assert column(decoded.heartbeats, "answers_message") == [0, 1]
+    assert column(decoded.heartbeats, "midstream") == [0, 0]
+    check(decoded.flows[-1], transport=1)
+
+
+@pytest.mark.parametrize("flags", [0, SYN, RST, RST | ACK, SYN | ACK, PSH, FIN], ids=hex)
+def test_payload_that_no_receiver_reads_hides_nothing(decode: Decode, flags: int) -> None:
+    conversation = greeted()
+    conversation.stray(TO_SERVER, tls.application_data(), seq=conversation.next_seq[TO_SERVER], flags=flags)
+    decoded = decode(attacked(conversation))
+    assert column(decoded.heartbeats, "claimed_length") == [0x4000, 0x1000]
+    assert decoded.drops["payloads_ignored"] == 1
+    assert "segments_repeated" not in decoded.drops
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ SWEEP_NS = 1_000_000_000
 SECOND_CHANCES = 8
 """Flows that were active since they were listed, passed over when one must go."""
 REUSE_IDLE_NS = 2_000_000_000
-"""A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy."""
+"""Where only one side was captured, a SYN with a new sequence number replaces a flow idle for this long."""
 MOST_CHECKPOINTS = 0xFFFF_FFFF
 """Of one flow: with one a second, 136 years of them."""
 RST_WINDOW = 1 << 20
@@ -91,11 +91,20 @@ class Flow:
     # --- packets ---
 
     def is_replaced_by(self, side: int, segment: Segment) -> bool:
-        """Whether this SYN begins a new connection between the same endpoints."""
-        if self._streams[side].initial_seq == segment.seq:
+        """Whether this SYN begins a new connection between the same endpoints: one that the other side agrees to, since
+        it would ignore a decoy."""
+        own, other = self._streams[side], self._streams[1 - side]
+        if own.initial_seq == segment.seq:
             return False
-        if self.closed or not self.has_payload or self._run.time_ns - self.end_ns >= REUSE_IDLE_NS:
+        if segment.flags & ACK:
+            asked = other.initial_seq is not None and segment.ack == (other.initial_seq + 1) & 0xFFFF_FFFF
+            in_use = own.initial_seq is not None or (own.started and not self._walkers[side].at_first_byte)
+            return asked and in_use
+        has_agreed = self.packets[1 - side] > 0 and other.started
+        idle = self._run.time_ns - self.end_ns >= REUSE_IDLE_NS
+        if self.closed is EndReason.FIN or (not has_agreed and (self.closed or not self.has_payload or idle)):
             return True
+        own.initial_seq = segment.seq  # of the new connection, should the other side agree
         self._run.counters["syn_ignored"] += 1
         return False
 
@@ -108,17 +117,14 @@ class Flow:
         self.ttls[side] = min(low, segment.ttl), max(high, segment.ttl)
 
         own, other = self._streams[side], self._streams[1 - side]
-        seq = segment.seq
         if segment.flags & SYN:
-            seq = (seq + 1) & 0xFFFF_FFFF
             self._synchronise(side, segment)
         if segment.flags & ACK:
-            if not other.started and not self.midstream:
-                other.start(segment.ack)
-                self._walkers[1 - side].start()
-            other.acknowledge(segment.ack)
-        if segment.length:
-            self._payload(side, seq, segment)
+            self._acknowledge(1 - side, segment)
+        if segment.length and segment.flags & (ACK | SYN | RST) == ACK:
+            self._payload(side, segment)
+        elif segment.length:
+            self._run.counters["payloads_ignored"] += 1
         if segment.flags & FIN:
             self._fin_seen[side] = True
             if all(self._fin_seen) and self.closed is None:
@@ -142,12 +148,20 @@ class Flow:
             stream.initial_seq = segment.seq
             walker.start()
 
-    def _payload(self, side: int, seq: int, segment: Segment) -> None:
+    def _acknowledge(self, side: int, segment: Segment) -> None:
+        stream, walker = self._streams[side], self._walkers[side]
+        # Where the stream begins, the other side's SYN knows better than a SYN of its own, which may be a decoy.
+        if not self.midstream and (not stream.started or (segment.flags & SYN and walker.at_first_byte)):
+            stream.start(segment.ack)
+            walker.start()
+        stream.acknowledge(segment.ack)
+
+    def _payload(self, side: int, segment: Segment) -> None:
         self.has_payload = True
         stream = self._streams[side]
         if not stream.started:
-            stream.start(seq)
-        if stream.segment(seq, segment.payload, segment.length) and self.closed:
+            stream.start(segment.seq)
+        if stream.segment(segment.seq, segment.payload, segment.length) and self.closed:
             self.closed = None  # whatever closed it was not believed by its endpoints
             self._fin_seen = [False, False]
 
@@ -262,8 +276,7 @@ class FlowTable:
         source, target = (segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port)
         key, side = ((source, target), 0) if source <= target else ((target, source), 1)
         flow = self._flows.get(key)
-        begins = segment.flags & (SYN | ACK) == SYN
-        if flow is not None and begins and flow.is_replaced_by(side, segment):
+        if flow is not None and segment.flags & SYN and flow.is_replaced_by(side, segment):
             self._end(flow, EndReason.REUSED)
             flow = None
         if flow is None:

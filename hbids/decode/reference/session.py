@@ -12,7 +12,6 @@ from typing import Protocol
 from hbids.decode.reference.heartbeat import Heartbeats, Message
 from hbids.decode.reference.hello import (
     FULL_FRAGMENT,
-    MINIMUM_BYTES,
     ClientHello,
     ServerHello,
     parse_client_hello,
@@ -226,6 +225,8 @@ class Session:
         """A body is over."""
         if self._record_type[side] == HEARTBEAT:
             self.heartbeats.record_ended(side)
+        elif self._record_type[side] == HANDSHAKE and self._hello_has_begun(side):
+            self._say_hello(side, self._record_began_ns[side])  # it goes on, and OpenSSL answers heartbeats meanwhile
 
     def boundary_verified(self) -> None:
         """The records are records."""
@@ -271,9 +272,11 @@ class Session:
             elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
                 self._handshake[side] = None
                 self._read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
-            elif length >= MINIMUM_BYTES:
-                self._say_hello(side, self._record_began_ns[side])  # even if it never ends: OpenSSL answers meanwhile
             return
+
+    def _hello_has_begun(self, side: int) -> bool:
+        buffer = self._handshake[side]
+        return bool(buffer and buffer[0] in (CLIENT_HELLO, SERVER_HELLO))
 
     def _give_up_hello(self, side: int) -> None:
         if self._handshake[side]:

@@ -16,7 +16,7 @@ use crate::stream::{distance, Holes};
 use crate::transport::{ACK, FIN, RST, SYN};
 use crate::upgrade_words::TlsStart;
 
-/// A SYN with a new sequence number replaces a flow idle for this long; sooner it may be a decoy.
+/// Where only one side was captured, a SYN with a new sequence number replaces a flow idle for this long.
 const REUSE_IDLE_NS: i64 = 2_000_000_000;
 /// How far from the expected byte a reset may be and still be believed.
 const RST_WINDOW: i32 = 1 << 20;
@@ -255,15 +255,27 @@ impl Flow {
 
     // --- packets ---
 
-    /// Whether this SYN begins a new connection between the same endpoints.
-    pub(crate) fn is_replaced_by(&self, run: &mut Run, side: usize, segment: &Segment<'_>) -> bool {
-        let own = &self.sides[side];
+    /// Whether this SYN begins a new connection between the same endpoints: one that the other side agrees to, since it
+    /// would ignore a decoy.
+    pub(crate) fn is_replaced_by(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) -> bool {
+        let (own, other) = (&self.sides[side], &self.sides[1 - side]);
         if own.syn_seen && own.initial_seq == segment.seq {
             return false;
         }
-        if self.closed.is_some() || !self.has_payload || run.time_ns.saturating_sub(self.end_ns) >= REUSE_IDLE_NS {
+        if segment.flags & ACK != 0 {
+            let asked = other.syn_seen && segment.ack == other.initial_seq.wrapping_add(1);
+            let in_use = own.syn_seen || (own.started && !own.is_at_first_byte());
+            return asked && in_use;
+        }
+        let has_agreed = other.packets > 0 && other.started;
+        let idle = run.time_ns.saturating_sub(self.end_ns) >= REUSE_IDLE_NS;
+        if self.closed == Some(EndReason::Fin) || (!has_agreed && (self.closed.is_some() || !self.has_payload || idle))
+        {
             return true;
         }
+        // Of the new connection, should the other side agree.
+        self.sides[side].initial_seq = segment.seq;
+        self.sides[side].syn_seen = true;
         run.counters.syn_ignored += 1;
         false
     }
@@ -278,19 +290,16 @@ impl Flow {
         own.ttl_max = own.ttl_max.max(segment.ttl);
         self.end_ns = self.end_ns.max(run.time_ns);
 
-        let mut seq = segment.seq;
         if segment.flags & SYN != 0 {
-            seq = seq.wrapping_add(1);
             self.synchronise(side, segment);
         }
         if segment.flags & ACK != 0 {
-            if !self.sides[other].started && !self.midstream {
-                self.start_stream(other, segment.ack);
-            }
-            self.sides[other].acknowledge(segment.ack);
+            self.acknowledge(other, segment);
         }
-        if segment.length > 0 {
-            self.payload(run, side, seq, segment);
+        if segment.length > 0 && segment.flags & (ACK | SYN | RST) == ACK {
+            self.payload(run, side, segment);
+        } else if segment.length > 0 {
+            run.counters.payloads_ignored += 1;
         }
         if segment.flags & FIN != 0 {
             self.sides[side].fin_seen = true;
@@ -341,14 +350,23 @@ impl Flow {
         side.from_first_byte = true;
     }
 
-    fn payload(&mut self, run: &mut Run, side: usize, seq: u32, segment: &Segment<'_>) {
+    fn acknowledge(&mut self, side: usize, segment: &Segment<'_>) {
+        let own = &self.sides[side];
+        // Where the stream begins, the other side's SYN knows better than a SYN of its own, which may be a decoy.
+        if !self.midstream && (!own.started || (segment.flags & SYN != 0 && own.is_at_first_byte())) {
+            self.start_stream(side, segment.ack);
+        }
+        self.sides[side].acknowledge(segment.ack);
+    }
+
+    fn payload(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
         self.has_payload = true;
         let own = &mut self.sides[side];
         if !own.started {
             own.started = true;
-            own.next_seq = seq;
+            own.next_seq = segment.seq;
         }
-        if self.segment(run, side, seq, segment.payload, segment.length) && self.closed.is_some() {
+        if self.segment(run, side, segment.seq, segment.payload, segment.length) && self.closed.is_some() {
             // Whatever closed it was not believed by its endpoints.
             self.closed = None;
             self.sides[0].fin_seen = false;

@@ -20,7 +20,7 @@ const EXT_ENCRYPT_THEN_MAC: u16 = 22;
 const EXT_PRE_SHARED_KEY: u16 = 41;
 const EXT_VERSIONS: u16 = 43;
 /// Version and random.
-pub(crate) const MINIMUM_BYTES: usize = 34;
+const MINIMUM_BYTES: usize = 34;
 pub(crate) const FULL_FRAGMENT: u16 = 16_384;
 /// An extension or length that is not there.
 pub(crate) const ABSENT: i16 = -1;

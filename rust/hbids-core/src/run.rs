@@ -71,6 +71,7 @@ counters!(
     packets_incomplete,
     packets_evicted,
     syn_ignored,
+    payloads_ignored,
     flows_evicted,
     segments_repeated,
     stream_gaps,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::flow::{Flow, NOT_SEEN};
-use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT, MINIMUM_BYTES};
+use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
 use crate::layers::NO_VLAN;
 use crate::record::{
     APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO,
@@ -224,8 +224,11 @@ impl Flow {
     }
 
     pub(crate) fn record_ended(&mut self, run: &mut Run, side: usize) {
-        if self.sides[side].record_type == HEARTBEAT {
-            self.heartbeat_ended(run, side);
+        match self.sides[side].record_type {
+            HEARTBEAT => self.heartbeat_ended(run, side),
+            // It goes on, and OpenSSL answers heartbeats meanwhile.
+            HANDSHAKE if self.hello_has_begun(side) => self.say_hello(run, side),
+            _ => {}
         }
     }
 
@@ -305,14 +308,16 @@ impl Flow {
                 self.sides[side].awaits_hello = false;
                 self.read_hello(run, side, kind, body);
             } else {
-                if length >= MINIMUM_BYTES {
-                    self.say_hello(run, side); // even if it never ends: OpenSSL answers meanwhile
-                }
                 return rest;
             }
             return &[];
         }
         rest
+    }
+
+    fn hello_has_begun(&self, side: usize) -> bool {
+        let begun = self.hello.as_ref().and_then(|hello| hello.handshake[side].first());
+        matches!(begun, Some(&(CLIENT_HELLO | SERVER_HELLO)))
     }
 
     fn give_up_hello(&mut self, run: &mut Run, side: usize) {

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use crate::flow::{EndReason, Flow, Key, Standing};
 use crate::layers::Segment;
 use crate::run::{Limits, Run};
-use crate::transport::{ACK, SYN};
+use crate::transport::SYN;
 
 const SWEEP_NS: i64 = 1_000_000_000;
 const NOBODY: u32 = u32::MAX;
@@ -159,8 +159,8 @@ impl FlowTable {
         let hinted = hint.filter(|at| self.slab.get(*at).is_some_and(|flow| flow.key == key));
         let mut found = hinted.or_else(|| self.find(hash, &key));
         if let Some(at) = found {
-            let begins = segment.flags & (SYN | ACK) == SYN;
-            if begins && self.slab.get(at).is_some_and(|flow| flow.is_replaced_by(run, side, segment)) {
+            let begins = segment.flags & SYN != 0;
+            if begins && self.slab.get_mut(at).is_some_and(|flow| flow.is_replaced_by(run, side, segment)) {
                 self.end(run, at, EndReason::Reused);
                 found = None;
             }
