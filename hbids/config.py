@@ -31,7 +31,8 @@ class Limits:
     least telling kind goes first."""
 
     opening_timeout_ns: int = 60 * _SECOND_NS
-    """Idle time of a flow without payload: Linux gives up a connection attempt after about this long."""
+    """Idle time of a flow without payload, or of UDP without DTLS: Linux gives up a connection attempt after about this
+    long."""
 
     plain_timeout_ns: int = 300 * _SECOND_NS
     """Idle time of a flow with payload but no TLS seen; its return would be noticed again at no loss."""

@@ -17,6 +17,8 @@ MAX_PLAINTEXT_BYTES = 16_384
 """RFC 5246 section 6.2.1."""
 
 TLS_1_1 = 0x0302
+DTLS_BEFORE_1_0 = 0x0100
+"""As of OpenSSL before 0.9.8f and Cisco AnyConnect; the numbers of DTLS 1.0 and later are larger than any of TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def sealing_of(cipher_suite: int, tls_version: int, encrypt_then_mac: int) -> Se
         case Stream(mac):
             return Sealing(mac, 0, 1)
         case Cbc(block, mac):
-            initial_vector = block if tls_version >= TLS_1_1 else 0  # DTLS numbers are larger still
+            initial_vector = block if tls_version >= TLS_1_1 or tls_version == DTLS_BEFORE_1_0 else 0
             if encrypt_then_mac == Answer.YES:
                 return Sealing(initial_vector + mac, 1, block)
             return Sealing(initial_vector, mac + 1, block)

@@ -11,7 +11,7 @@ import dpkt
 from hbids.config import Limits
 from hbids.decode.reference.frame import FrameReader
 from hbids.decode.reference.layers import Fragment, Segment
-from hbids.decode.reference.network import V4_MAPPED
+from hbids.decode.reference.network import PROTOCOL_TCP, PROTOCOL_UDP, V4_MAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -32,15 +32,17 @@ class FlowKey(NamedTuple):
     client_port: int
     server_ip: str
     server_port: int
+    protocol: int = PROTOCOL_TCP
+    """IP protocol number."""
 
     @classmethod
     def of(cls, flow: FlowContext) -> FlowKey:
         """The key of a finding's flow."""
-        return cls(flow.client_ip, flow.client_port, flow.server_ip, flow.server_port)
+        return cls(flow.client_ip, flow.client_port, flow.server_ip, flow.server_port, flow.protocol)
 
     def reversed(self) -> FlowKey:
         """The same flow named from its other end."""
-        return FlowKey(self.server_ip, self.server_port, self.client_ip, self.client_port)
+        return FlowKey(self.server_ip, self.server_port, self.client_ip, self.client_port, self.protocol)
 
     def __str__(self) -> str:
         return f"{_endpoint(self.client_ip, self.client_port)} -> {_endpoint(self.server_ip, self.server_port)}"
@@ -55,7 +57,7 @@ def carve(
     A pcap has one link type: that of the first frame written. Gives the link types that were therefore left out.
     """
     wanted = {
-        (sixteen_bytes(way.client_ip), sixteen_bytes(way.server_ip), way.client_port, way.server_port)
+        (sixteen_bytes(way.client_ip), sixteen_bytes(way.server_ip), way.client_port, way.server_port, way.protocol)
         for key in keys
         for way in (key, key.reversed())
     }
@@ -72,9 +74,13 @@ def carve(
             if not any(address in frame for address in addresses):
                 continue
             found = reader.read(frame_link_type, frame)
-            belongs = (isinstance(found, Segment) and found[:4] in wanted) or (
-                isinstance(found, Fragment) and (found.key.src_addr, found.key.dst_addr) in hosts
-            )
+            if isinstance(found, str):
+                continue
+            if isinstance(found, Fragment):
+                belongs = (found.key.src_addr, found.key.dst_addr) in hosts
+            else:
+                protocol = PROTOCOL_TCP if isinstance(found, Segment) else PROTOCOL_UDP
+                belongs = (*found[:4], protocol) in wanted
             if not belongs:
                 continue
             if writer is None:

@@ -99,8 +99,8 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Li
     from hbids.facts import TlsStart
 
     # tshark follows STARTTLS by itself, and only when it is not told that the port is TLS from the start
-    upgraded = result.sessions["start"] >= TlsStart.UPGRADED
-    tls_ports = {key.server_port for key in keys} - set(result.sessions["server_port"][upgraded].tolist())
+    upgraded = set(result.sessions["server_port"][result.sessions["start"] >= TlsStart.UPGRADED].tolist())
+    tls_ports = {(key.protocol, key.server_port) for key in keys if key.server_port not in upgraded}
     with tempfile.NamedTemporaryFile(prefix="hbids-", suffix=".pcap") as carved:  # made with mode 0600
         capture = open_capture(path, native=native_available())
         left_out = carve(capture.batches(), keys, carved, limits)
@@ -136,6 +136,7 @@ def _our_view(result: Result, key: FlowKey, way: str) -> str:
 
     rows = result.flows
     ours = (rows["client_port"] == key.client_port) & (rows["server_port"] == key.server_port)
+    ours &= rows["protocol"] == key.protocol
     for column, ip in (("client_addr", key.client_ip), ("server_addr", key.server_ip)):
         ours &= (rows[column] == list(sixteen_bytes(ip))).all(axis=1)
     records = rows[f"records_{way}"][ours, _HEARTBEAT_COLUMN].sum()

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hbids.cli.carve import FlowKey
+from hbids.decode.reference.network import PROTOCOL_TCP, PROTOCOL_UDP
 
 __all__ = ["Heartbeats", "TsharkMissing", "heartbeats_by_sender"]
 
 _HEARTBEAT = "24"
+_DISSECTORS = {PROTOCOL_TCP: "tls", PROTOCOL_UDP: "dtls"}
 
 
 class TsharkMissing(RuntimeError):
@@ -26,10 +28,10 @@ class Heartbeats:
     """What tshark's experts remarked."""
 
 
-def heartbeats_by_sender(path: str, tls_ports: set[int]) -> dict[FlowKey, Heartbeats]:
+def heartbeats_by_sender(path: str, tls_ports: set[tuple[int, int]]) -> dict[FlowKey, Heartbeats]:
     """Dissect a capture; each key is seen from the sender of the records, be it client or server.
 
-    ``tls_ports`` are taken for TLS whatever tshark thinks. Raises TsharkMissing.
+    ``tls_ports`` (IP protocol and port) are taken for TLS, or DTLS, whatever tshark thinks. Raises TsharkMissing.
     """
     from pyshark.tshark.tshark import TSharkNotFoundException
 
@@ -39,14 +41,15 @@ def heartbeats_by_sender(path: str, tls_ports: set[int]) -> dict[FlowKey, Heartb
     try:
         capture = PatientCapture(
             path,
-            display_filter=f"tls.record.content_type == {_HEARTBEAT}",
-            decode_as={f"tcp.port=={port}": "tls" for port in tls_ports},
+            display_filter=f"tls.record.content_type == {_HEARTBEAT} or dtls.record.content_type == {_HEARTBEAT}",
+            decode_as={_selector(protocol, port): _DISSECTORS[protocol] for protocol, port in tls_ports},
             keep_packets=False,
         )
         for packet in capture:
             ip = packet.ipv6 if "IPV6" in packet else packet.ip
-            sender = FlowKey(ip.src, int(packet.tcp.srcport), ip.dst, int(packet.tcp.dstport))
-            for layer in packet.get_multiple_layers("tls"):
+            protocol, ports = (PROTOCOL_UDP, packet.udp) if "DTLS" in packet else (PROTOCOL_TCP, packet.tcp)
+            sender = FlowKey(ip.src, int(ports.srcport), ip.dst, int(ports.dstport), protocol)
+            for layer in packet.get_multiple_layers(_DISSECTORS[protocol]):
                 types, lengths = _all(layer, "record_content_type"), _all(layer, "record_length")
                 seen[sender].lengths += [int(n) for kind, n in zip(types, lengths, strict=False) if kind == _HEARTBEAT]
                 seen[sender].notes.update(_all(layer, "_ws_expert_message"))
@@ -54,6 +57,10 @@ def heartbeats_by_sender(path: str, tls_ports: set[int]) -> dict[FlowKey, Heartb
     except TSharkNotFoundException as error:
         raise TsharkMissing("tshark is not installed: install Wireshark's tshark for a second opinion") from error
     return seen
+
+
+def _selector(protocol: int, port: int) -> str:
+    return f"{'udp' if protocol == PROTOCOL_UDP else 'tcp'}.port=={port}"
 
 
 def _all(layer: Any, name: str) -> list[str]:

@@ -34,6 +34,8 @@ _SOURCES_SHOWN = 3
 _DROPS_SHOWN = 6
 
 _HARMLESS = {
+    "datagrams_foreign",
+    "dtls_records_replayed",
     "fragments",
     "fragments_repeated",
     "heartbeats_without_tls",
@@ -47,7 +49,11 @@ _HARMLESS = {
 
 _UNSEEN = {
     "chunk_panics": "chunks the native engine failed on (a bug: please report it); flows were joined anew after each",
+    "datagrams_cut": "DTLS datagrams cut short (capture with a larger snap length)",
     "detectors_forgot": "flows or endpoints that detectors no longer remember",
+    "dtls13_records": "records of DTLS 1.3, whose type is sealed",
+    "dtls_cid_records": "DTLS records with a connection id, whose type is sealed",
+    "dtls_records_overrun": "DTLS records that claim more than their datagram holds",
     "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "fragments_malformed": "IP fragments that contradict the others of their packet",

@@ -29,7 +29,7 @@ class ExposureDetector:
 
     def __init__(self, thresholds: Thresholds) -> None:
         """The first time is enough."""
-        self._known: Remembered[tuple[bytes, int], None] = Remembered()
+        self._known: Remembered[tuple[bytes, int, int], None] = Remembered()
 
     def update(self, facts: Facts) -> list[Finding]:
         """Look at the sessions of this step."""
@@ -41,7 +41,7 @@ class ExposureDetector:
         return findings
 
     def _judge(self, row: np.void) -> Finding | None:
-        endpoint = (row["server_addr"].tobytes(), int(row["server_port"]))
+        endpoint = (row["server_addr"].tobytes(), int(row["server_port"]), int(row["transport"]))
         if endpoint in self._known:
             return None
         self._known.put(endpoint, None)

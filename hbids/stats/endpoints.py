@@ -17,17 +17,18 @@ MOST_ENDPOINTS = 1_000_000
 """Entries of about 600 bytes; more endpoints with heartbeats than the internet is known to have."""
 MOST_SOURCES = 10_000
 """Source addresses kept by name for each endpoint."""
+_PROTOCOL_UDP = 17
 _NEVER_NS = np.iinfo(np.int64).max
 
-Key = tuple[bytes, int, Direction]
-"""Address, port (0 for a client, whose ports mean nothing) and which side it is."""
+Key = tuple[bytes, int, Direction, Transport]
+"""Address, port (0 for a client, whose ports mean nothing), which side it is, and over what: TCP and UDP have ports of
+their own."""
 
 
 @dataclass(slots=True)
 class Entry:
     """What happened to one endpoint."""
 
-    transport: str
     verdict: Verdict = Verdict.CLEAR
     heartbeat_requests: int = 0
     overread_requests: int = 0
@@ -65,7 +66,7 @@ class EndpointLedger:
         if len(heartbeats):
             self._count(heartbeats)
         for row in facts.sessions[facts.sessions["heartbeat_accepted"] >= 0]:
-            entry = self._entry(_server_key(row), row)
+            entry = self._entry(_server_key(row))
             if entry is not None:
                 entry.accepts_heartbeat_extension = True
                 entry.seen(int(row["time_ns"]))
@@ -108,7 +109,7 @@ class EndpointLedger:
             to_server = row["direction"] == Direction.TO_SERVER
             # A request speaks of the endpoint it goes to, an answer of the one it comes from.
             key = _server_key(row) if to_server != answer else _client_key(row)
-            entry = self._entry(key, row)
+            entry = self._entry(key)
             if entry is None:
                 continue
             entry.seen(int(row["time_ns"]))
@@ -124,28 +125,29 @@ class EndpointLedger:
                 entry.heartbeat_requests += 1
                 entry.overread_requests += int(overread[index] > 0)
 
-    def _entry(self, key: Key, row: np.void) -> Entry | None:
+    def _entry(self, key: Key) -> Entry | None:
         entry = self._entries.get(key)
         if entry is None:
             if len(self._entries) >= MOST_ENDPOINTS:
                 self.dropped += 1
                 return None
-            entry = self._entries[key] = Entry(Transport(int(row["transport"])).name.lower())
+            entry = self._entries[key] = Entry()
         return entry
 
 
 def _server_key(row: np.void) -> Key:
-    return row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER
+    return row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER, Transport(int(row["transport"]))
 
 
 def _client_key(row: np.void) -> Key:
-    return row["client_addr"].tobytes(), 0, Direction.TO_CLIENT
+    return row["client_addr"].tobytes(), 0, Direction.TO_CLIENT, Transport(int(row["transport"]))
 
 
 def _finding_key(finding: Finding) -> Key:
+    transport = Transport.DTLS if finding.flow.protocol == _PROTOCOL_UDP else Transport.TLS
     if finding.victim == Direction.TO_CLIENT:
-        return _packed(finding.flow.client_ip), 0, Direction.TO_CLIENT
-    return _packed(finding.flow.server_ip), finding.flow.server_port, Direction.TO_SERVER
+        return _packed(finding.flow.client_ip), 0, Direction.TO_CLIENT, transport
+    return _packed(finding.flow.server_ip), finding.flow.server_port, Direction.TO_SERVER, transport
 
 
 def _packed(text: str) -> bytes:
@@ -163,7 +165,7 @@ def _told(key: Key, entry: Entry) -> dict[str, Any]:
         "ip": str(address.ipv4_mapped or address),
         "port": key[1],
         "role": "server" if key[2] == Direction.TO_SERVER else "client",
-        "transport": entry.transport,
+        "transport": key[3].name.lower(),
         "verdict": entry.verdict.word,
         "heartbeat_requests": entry.heartbeat_requests,
         "overread_requests": entry.overread_requests,

@@ -13,6 +13,8 @@ import pytest
 from hbids.cli.carve import FlowKey, carve
 from hbids.facts import FRAME_DTYPE, FrameBatch
 from tests.conftest import PCAPS, require_tool, run_hbids
+from tests.support import dtls
+from tests.support.conversation import TO_SERVER, write_pcap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,17 @@ def test_both_views_of_a_leak() -> None:
     assert "1016102  HBIDS Heartbleed leak total, server: 16384 bytes in an answer of 16403" in done.stdout
     assert "to_server  tshark  2, 6 bytes (lengths 3, 3); Invalid heartbeat payload length (16384)" in done.stdout
     assert "to_server  hbids   2, 6 bytes" in done.stdout
+
+
+def test_both_views_of_dtls(tmp_path: Path) -> None:
+    require_tool("tshark")
+    exchange = dtls.greeted()
+    exchange.beat(TO_SERVER)
+    done = run_hbids("inspect", write_pcap(tmp_path / "dtls.pcap", exchange.frames))
+    assert done.returncode == 0
+    assert "-> 10.0.0.2:4433  attempted" in done.stdout
+    assert "to_server  tshark  1, 3 bytes (lengths 3)" in done.stdout
+    assert "to_server  hbids   1, 3 bytes" in done.stdout
 
 
 def test_nothing_flagged() -> None:

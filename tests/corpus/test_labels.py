@@ -14,7 +14,6 @@ from tests.corpus.labels import (
     LABELS,
     LOOKALIKE,
     PADDING_BYTES,
-    WAITING_FOR_DTLS,
     attacked_endpoints,
     endpoint_name,
     replayed,
@@ -64,7 +63,7 @@ def test_every_packet_goes_through_the_engine_asked_for(name: str, engine_name: 
     assert result.problems == []
 
 
-@pytest.mark.parametrize("name", [name for name in LABELS if name not in WAITING_FOR_DTLS])
+@pytest.mark.parametrize("name", LABELS)
 def test_those_who_were_attacked_and_nobody_else_have_the_right_verdict(name: str, engine_name: str) -> None:
     expected = attacked_endpoints(name)
     verdicts = {endpoint_name(each): each["verdict"] for each in above_exposed(replayed(name, engine_name).summary())}
@@ -87,14 +86,6 @@ def test_what_only_looks_like_heartbeats_is_not_reported(engine_name: str) -> No
     messages = label["hb_requests_clear"] + label["hb_responses_clear_msgs"]
     counted = summary["drops"]["held_heartbeats_dropped"] + summary["drops"]["heartbeats_without_tls"]
     assert counted == messages + 1  # nothing vanishes; the long "answer" is held twice, with its early row
-
-
-@pytest.mark.parametrize("name", sorted(WAITING_FOR_DTLS))
-def test_datagrams_are_counted_as_not_decoded(name: str, engine_name: str) -> None:
-    """When DTLS is decoded, this fails: then the name leaves WAITING_FOR_DTLS and the other tests take over."""
-    summary = replayed(name, engine_name).summary()
-    assert (summary["endpoints"], summary["alerts"], summary["flows"]) == ([], {}, 0)
-    assert summary["drops"].get("not_tcp", 0) + summary["drops"].get("not_ip", 0) == summary["packets"]
 
 
 @pytest.mark.parametrize("name", HEARTBEATS_COUNT)

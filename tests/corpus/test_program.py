@@ -114,7 +114,8 @@ def test_community_ids_are_those_that_others_compute(written: Written) -> None:
     others = communityid.CommunityID()
     for event in written.alerts:
         ends = event["src_ip"], event["dest_ip"], event["src_port"], event["dest_port"]
-        assert event["community_id"] == others.calc(communityid.FlowTuple.make_tcp(*ends))
+        flow = (communityid.FlowTuple.make_udp if event["proto"] == "UDP" else communityid.FlowTuple.make_tcp)(*ends)
+        assert event["community_id"] == others.calc(flow)
 
 
 def test_alerts_carry_the_promised_numbers(written: Written) -> None:

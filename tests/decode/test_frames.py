@@ -166,7 +166,20 @@ UNREAD = {
     "a link type nobody knows": ("link_type_unsupported", (65_535, WHOLE)),
     "ARP": ("not_ip", (1, bytes(12) + b"\x08\x06" + bytes(28))),
     "AppleTalk on loopback": ("not_ip", (0, b"\x10\x00\x00\x00" + PACKET)),
-    "UDP": ("not_tcp", ethernet(framing.ipv4(*V4, 64, bytes(20), protocol=17))),
+    "UDP of no length at all": ("udp_malformed", ethernet(framing.ipv4(*V4, 64, bytes(7), protocol=17))),
+    "UDP shorter than its header": (
+        "udp_malformed",
+        ethernet(framing.ipv4(*V4, 64, bytes(5) + b"\7" + bytes(9), protocol=17)),
+    ),
+    "UDP longer than its packet": (
+        "udp_malformed",
+        ethernet(framing.ipv4(*V4, 64, bytes(5) + b"\x0d" + bytes(6), protocol=17)),
+    ),
+    "ends in the UDP header": (
+        "frame_truncated",
+        (1, framing.ETHERNET.wrap(framing.ipv4(*V4, 64, bytes(8), protocol=17))[:-1]),
+    ),
+    "SCTP": ("not_tcp", ethernet(framing.ipv4(*V4, 64, bytes(20), protocol=132))),
     "ICMPv6": ("not_tcp", ethernet(framing.ipv6(*V6, 64, bytes(20), first=58))),
     "no next header": ("not_tcp", ethernet(framing.ipv6(*V6, 64, b"", first=59))),
     "IP version 5": ("ip_malformed", ethernet(b"\x50" + PACKET[1:])),

@@ -24,7 +24,7 @@ from tests.conftest import missing
 from tests.decode.conftest import Decode
 from tests.support import framing, tls
 from tests.support.conversation import START_NS, TO_CLIENT, Conversation, batch_of
-from tests.support.decoding import check, column, decode_batches, decode_conversations
+from tests.support.decoding import Decoded, check, column, decode_batches, decode_conversations
 from tests.support.framing import ETHERNET, Link
 from tests.support.tunnels import (
     ETHER,
@@ -189,7 +189,7 @@ def test_however_a_connection_is_wrapped_its_facts_are_the_same(
 )
 def test_ports_of_tunnels_are_a_setting(decode: Decode, setting: str, wrap: Wrap) -> None:
     conversation = attack(in_ethernet(wrap))
-    assert decode(conversation).drops == {"not_tcp": len(conversation.packets)}
+    assert_only_datagrams(decode(conversation), len(conversation.packets))
     ports: dict[str, Any] = {setting: (7_776, 7_777)}
     found = decode(conversation, limits=Limits(**ports))
     assert column(found.heartbeats, "claimed_length") == [0x4000, 0x4000]
@@ -213,7 +213,13 @@ def test_what_does_not_look_like_the_tunnel_of_its_port_is_a_datagram(
     engine_name: str, port: int, payload: bytes
 ) -> None:
     frame = bytes(ETHER / OUTER / UDP(sport=50_000, dport=port) / Raw(payload))
-    assert one(engine_name, frame) == {"not_tcp": 1}
+    assert_only_datagrams(decode_batches(engine_name, [batch_of([Frame(START_NS, frame, len(frame))])]), 1)
+
+
+def assert_only_datagrams(decoded: Decoded, packets: int) -> None:
+    assert set(column(decoded.flows, "protocol")) == {17}
+    assert sum(column(decoded.flows, "packets_to_server")) == packets
+    assert set(column(decoded.flows, "transport")) == {0}
 
 
 # --- what is not read -------------------------------------------------------------------------------------------------
@@ -285,9 +291,10 @@ DEEP = NESTED["GTP-U in VXLAN in QinQ"][0]
 def test_a_frame_cut_anywhere_is_a_flow_or_a_count(engine_name: str) -> None:
     frame = DEEP(INNER)
     for kept in range(len(frame)):
-        drops = one(engine_name, frame[:kept])
+        found = decode_batches(engine_name, [batch_of([Frame(START_NS, frame[:kept], kept)])])
         in_header = kept < len(frame) - len(tls.request(0x4000))
-        assert drops.keys() & {"frame_truncated", "not_tcp", "stream_gaps"} or not in_header, (kept, drops)
+        is_datagram = column(found.flows, "protocol") == [17]
+        assert is_datagram or found.drops.keys() & {"frame_truncated", "stream_gaps"} or not in_header, kept
 
 
 def test_a_tunnelled_segment_cut_by_a_snap_length_counts_with_its_own_length(decode: Decode) -> None:

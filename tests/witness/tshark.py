@@ -50,17 +50,21 @@ def ask_tshark(path: Path) -> Seen:
     try:
         with PatientCapture(
             str(path),
-            display_filter=f"tls.record.content_type == {HEARTBEAT} or tls.handshake.type in "
-            f"{{{CLIENT_HELLO}, {SERVER_HELLO}}}",
+            display_filter=" or ".join(
+                f"{tls}.record.content_type == {HEARTBEAT} or "
+                f"{tls}.handshake.type in {{{CLIENT_HELLO}, {SERVER_HELLO}}}"
+                for tls in ("tls", "dtls")
+            ),
             decode_as={"tcp.port==110": "tls", "tcp.port==4434": "tls"},
             use_json=True,  # with only these layers, four times faster than pyshark's usual XML
-            custom_parameters=["-J", "frame ip ipv6 tcp tls"],
+            custom_parameters=["-J", "frame ip ipv6 tcp tls udp dtls"],
             keep_packets=False,
         ) as capture:
             for packet in capture:
                 ip = packet.ipv6 if "IPV6" in packet else packet.ip
-                sender = Sender(str(ip.src), int(packet.tcp.srcport), str(ip.dst), int(packet.tcp.dstport))
-                for layer in packet.get_multiple_layers("tls"):
+                ports, tls = (packet.udp, "dtls") if "DTLS" in packet else (packet.tcp, "tls")
+                sender = Sender(str(ip.src), int(ports.srcport), str(ip.dst), int(ports.dstport))
+                for layer in packet.get_multiple_layers(tls):
                     for record in _inner([layer, *layer.duplicate_layers], "record"):
                         _note(seen, sender, record)
     finally:
@@ -73,6 +77,8 @@ def _note(seen: Seen, sender: Sender, record: Any) -> None:
     if _text(record, "content_type") == HEARTBEAT:
         seen.heartbeats[sender].append(int(_text(record, "length")))
     for message in _inner([record], "handshake"):
+        if _text(message, "cookie_length") == "0":
+            continue  # of DTLS: the client says it again with a cookie, and only that begins a session
         if _text(message, "type") == CLIENT_HELLO:
             seen.client_hellos[sender, _text(message, "ja3")] += 1
         elif _text(message, "type") == SERVER_HELLO:

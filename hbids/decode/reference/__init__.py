@@ -3,8 +3,8 @@ the native engine is not installed.
 
 A frame goes through the modules in this order: ``frame`` (its layers, each in its module: ``link``, ``network``,
 ``tunnel``, ``transport``), ``fragment`` (IP fragments put together), ``flow`` (which connection), ``stream`` (bytes in
-order), ``record`` (TLS records), ``session`` (hellos and state), ``hello`` (their fields and fingerprints),
-``heartbeat`` (messages and which answers which), ``rows`` (out).
+order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos and state), ``hello`` (their
+fields and fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hbids.decode.engine import FINISH_STEP_FLOWS
 from hbids.decode.reference.flow import FlowTable
 from hbids.decode.reference.fragment import Fragments
 from hbids.decode.reference.frame import FrameReader
-from hbids.decode.reference.layers import Fragment, Segment
+from hbids.decode.reference.layers import Fragment
 from hbids.decode.reference.run import Run
 from hbids.facts import Facts, FrameBatch
 
@@ -62,10 +62,10 @@ class ReferenceEngine:
             if whole is None:
                 return
             found = self._reader.resume(found, whole)
-        if isinstance(found, Segment):
-            self._flows.packet(found, wire_bytes)
+        if isinstance(found, str):
+            self._run.counters[found] += 1
         else:
-            self._run.counters[found if isinstance(found, str) else "not_tcp"] += 1
+            self._flows.packet(found, wire_bytes)
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""

@@ -1,4 +1,5 @@
-"""Flows: both directions of a connection, and the table that bounds how many are held.
+"""Flows: both directions of a TCP connection or of an exchange of UDP datagrams, and the table that bounds how many are
+held.
 
 A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart (the two directions may be tagged
 differently). Flows wait in four lists by what is known of them. Each list has its own idle time; a flow is looked at
@@ -12,9 +13,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import IntEnum
 from struct import pack
+from typing import NamedTuple, TypeGuard
 
-from hbids.decode.reference.layers import Segment
-from hbids.decode.reference.network import PROTOCOL_TCP
+from hbids.decode.reference.datagram import DatagramWalker
+from hbids.decode.reference.layers import Datagram, Segment
+from hbids.decode.reference.network import PROTOCOL_TCP, PROTOCOL_UDP
 from hbids.decode.reference.record import RecordWalker
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.session import Session
@@ -35,7 +38,14 @@ RST_WINDOW = 1 << 20
 """How far from the expected byte a reset may be and still be believed."""
 
 Endpoint = tuple[bytes, int]
-Key = tuple[Endpoint, Endpoint]
+
+
+class Key(NamedTuple):
+    """What tells flows apart."""
+
+    endpoints: tuple[Endpoint, Endpoint]
+    protocol: int
+    """IP protocol number."""
 
 
 class Standing(IntEnum):
@@ -50,26 +60,28 @@ class Standing(IntEnum):
 class Flow:
     """One connection. Side 0 is the endpoint with the smaller address and port."""
 
-    def __init__(self, run: Run, flow_id: int, key: Key, segment: Segment) -> None:
+    def __init__(self, run: Run, flow_id: int, key: Key, packet: Segment | Datagram) -> None:
         self._run = run
         self.flow_id = flow_id
         self.key = key
-        self.vlan = segment.vlan
+        self.vlan = packet.vlan
         self.start_ns = self.end_ns = run.time_ns
         self._checkpoints = 0
         self.touched_ns = self.listed_ns = 0
-        self.midstream = not segment.flags & SYN
+        self.midstream = isinstance(packet, Segment) and not packet.flags & SYN
         self.standing = Standing.OPENING
         self.closed: EndReason | None = None
         self.has_payload = False
+        """Of UDP: payload that looks like DTLS."""
         self._client_side: int | None = None
         self.packets = [0, 0]
         self.bytes = [0, 0]
         self.ttls: list[tuple[int, int] | None] = [None, None]
         self._fin_seen = [False, False]
-        self.session = Session(run, self)
+        self.session = Session(run, self, Transport.TLS if isinstance(packet, Segment) else Transport.DTLS)
         self._walkers = [RecordWalker(run, self.session, side) for side in (0, 1)]
         self._streams = [Stream(run, walker) for walker in self._walkers]
+        self._datagrams = DatagramWalker(run, self.session)
 
     # --- roles ---
 
@@ -82,7 +94,7 @@ class Flow:
         """Known, or guessed: the higher port is the client's."""
         if self._client_side is not None:
             return side == self._client_side
-        return side == (0 if self.key[0][1] > self.key[1][1] else 1)
+        return side == (0 if self.key.endpoints[0][1] > self.key.endpoints[1][1] else 1)
 
     def direction(self, side: int) -> Direction:
         """Which way this side's packets go."""
@@ -108,14 +120,25 @@ class Flow:
         self._run.counters["syn_ignored"] += 1
         return False
 
-    def packet(self, side: int, segment: Segment, wire_bytes: int) -> None:
+    def packet(self, side: int, packet: Segment | Datagram, wire_bytes: int) -> None:
         """Count a packet and read what it carries."""
         self.packets[side] += 1
         self.bytes[side] += wire_bytes
         self.end_ns = max(self.end_ns, self._run.time_ns)
-        low, high = self.ttls[side] or (segment.ttl, segment.ttl)
-        self.ttls[side] = min(low, segment.ttl), max(high, segment.ttl)
+        low, high = self.ttls[side] or (packet.ttl, packet.ttl)
+        self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
+        if isinstance(packet, Segment):
+            self._segment(side, packet)
+        else:
+            self._datagrams.feed(side, packet.payload, packet.length)
+            self.has_payload = self._datagrams.seems_dtls
+        due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
+        due = min(due, MOST_CHECKPOINTS)
+        if due > self._checkpoints:
+            self._checkpoints = due
+            self._write(EndReason.CHECKPOINT)
 
+    def _segment(self, side: int, segment: Segment) -> None:
         own, other = self._streams[side], self._streams[1 - side]
         if segment.flags & SYN:
             self._synchronise(side, segment)
@@ -133,11 +156,6 @@ class Flow:
             self.closed = EndReason.RST
         own.check_hole()
         other.check_hole()
-        due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
-        due = min(due, MOST_CHECKPOINTS)
-        if due > self._checkpoints:
-            self._checkpoints = due
-            self._write(EndReason.CHECKPOINT)
 
     def _synchronise(self, side: int, segment: Segment) -> None:
         self.set_client(1 - side if segment.flags & ACK else side)
@@ -179,6 +197,7 @@ class Flow:
         """Read what waits, and write the rows."""
         for stream in self._streams:
             stream.end()
+        self._datagrams.end()
         self.session.end()
         self._write(self.closed or reason)
 
@@ -189,10 +208,10 @@ class Flow:
         client = 0 if self.is_client(0) else 1
         return {
             "flow_id": self.flow_id,
-            "client_addr": self.key[client][0],
-            "server_addr": self.key[1 - client][0],
-            "client_port": self.key[client][1],
-            "server_port": self.key[1 - client][1],
+            "client_addr": self.key.endpoints[client][0],
+            "server_addr": self.key.endpoints[1 - client][0],
+            "client_port": self.key.endpoints[client][1],
+            "server_port": self.key.endpoints[1 - client][1],
             "vlan": pack("<3H", *self.vlan),
         }
 
@@ -214,8 +233,8 @@ class Flow:
             **self.so_far_fields(),
             "time_ns": self.start_ns,
             "end_time_ns": self.end_ns,
-            "protocol": PROTOCOL_TCP,
-            "transport": Transport.TLS if self.session.is_tls else 0,
+            "protocol": self.key.protocol,
+            "transport": self.session.transport if self.session.is_tls else 0,
             "midstream": self.midstream,
             "end_reason": reason,
         }
@@ -271,17 +290,19 @@ class FlowTable:
                 else:
                     self._relist(flow)
 
-    def packet(self, segment: Segment, wire_bytes: int) -> None:
+    def packet(self, packet: Segment | Datagram, wire_bytes: int) -> None:
         """Give a packet to its flow."""
-        source, target = (segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port)
-        key, side = ((source, target), 0) if source <= target else ((target, source), 1)
+        source, target = (packet.src_addr, packet.src_port), (packet.dst_addr, packet.dst_port)
+        protocol = PROTOCOL_TCP if isinstance(packet, Segment) else PROTOCOL_UDP
+        endpoints, side = ((source, target), 0) if source <= target else ((target, source), 1)
+        key = Key(endpoints, protocol)
         flow = self._flows.get(key)
-        if flow is not None and segment.flags & SYN and flow.is_replaced_by(side, segment):
+        if flow is not None and begins_connection(packet) and flow.is_replaced_by(side, packet):
             self._end(flow, EndReason.REUSED)
             flow = None
         if flow is None:
-            flow = self._open(key, segment)
-        flow.packet(side, segment, wire_bytes)
+            flow = self._open(key, packet)
+        flow.packet(side, packet, wire_bytes)
         self._touch(flow)
 
     def __len__(self) -> int:
@@ -294,11 +315,11 @@ class FlowTable:
         if not self._flows:
             self._clock_ns = None
 
-    def _open(self, key: Key, segment: Segment) -> Flow:
+    def _open(self, key: Key, packet: Segment | Datagram) -> Flow:
         if len(self._flows) >= max(1, self._run.limits.flows):
             self._evict()
         self._run.counters["flows"] += 1
-        flow = Flow(self._run, self._run.counters["flows"], key, segment)
+        flow = Flow(self._run, self._run.counters["flows"], key, packet)
         flow.touched_ns = flow.listed_ns = self._clock_ns or 0
         self._flows[key] = flow
         self._lists[flow.standing][flow.flow_id] = flow
@@ -332,3 +353,8 @@ class FlowTable:
         del self._flows[flow.key]
         del self._lists[flow.standing][flow.flow_id]
         flow.end(reason)
+
+
+def begins_connection(packet: Segment | Datagram) -> TypeGuard[Segment]:
+    """Whether this is a SYN."""
+    return isinstance(packet, Segment) and packet.flags & SYN != 0

@@ -6,6 +6,8 @@ be read as a header, yet nobody may hide a request behind a claimed answer. So a
 a peer that cuts at its fragment size would have cut, and only an answer to a request that was asked (or could not be
 seen).
 
+In DTLS each record is a message, of an answer too (RFC 6520 section 4).
+
 Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer;
 after a full-size record of an answer, the next one continues it unless another request is waiting.
 """
@@ -116,6 +118,8 @@ class HeartbeatFlow(Protocol):
 
     fragment_bytes: int
     """Largest plaintext of a record."""
+    messages_span_records: bool
+    """Whether a message may be cut into several records."""
 
     def protection(self, side: int) -> Protection | None:
         """Whether this side has begun to seal; None when the flow was joined too late to tell."""
@@ -249,7 +253,8 @@ class Heartbeats:
             record_version=opening.version,
             record_length=opening.length,
             request=request,
-            may_continue=request is not NO_REQUEST or self._flow.may_have_missed(1 - side),
+            may_continue=self._flow.messages_span_records
+            and (request is not NO_REQUEST or self._flow.may_have_missed(1 - side)),
             bytes_seen=0,
             bytes_claimed=opening.length,
             last_record_length=opening.length,

@@ -42,6 +42,7 @@ class ClientHello:
     session_id: bytes
     ciphers: list[int] = field(default_factory=list)
     extensions: Extensions = field(default_factory=list)
+    is_dtls: bool = False
 
     @property
     def heartbeat_mode(self) -> int:
@@ -76,10 +77,11 @@ class ClientHello:
         )
         return _md5(",".join("-".join(map(str, part)) for part in parts))
 
-    def ja4(self, transport_letter: str = "t") -> str:
+    def ja4(self) -> str:
         """JA4 of FoxIO (the client fingerprint, BSD-3-Clause)."""
         versions = _without_grease(_words(_vector8(_first(self.extensions, EXT_VERSIONS) or b"")))
-        version = JA4_VERSIONS.get(max(versions, default=self.version), "00")
+        highest = min if self.is_dtls else max  # DTLS counts down from 0xfeff
+        version = JA4_VERSIONS.get(highest(versions, default=self.version), "00")
         ciphers = _without_grease(self.ciphers)
         numbers = _without_grease([number for number, _ in self.extensions])
         name = "d" if EXT_SNI in numbers else "i"
@@ -89,7 +91,8 @@ class ClientHello:
         signatures = _without_grease(_words(_vector16(_first(self.extensions, EXT_SIGNATURES) or b"")))
         if listed and signatures:
             listed += "_" + _hex_words(signatures)
-        head = transport_letter + version + name + counts + _ja4_protocol(self.protocols)
+        transport = "d" if self.is_dtls else "t"
+        head = transport + version + name + counts + _ja4_protocol(self.protocols)
         return f"{head}_{_sha12(_hex_words(sorted(ciphers)))}_{_sha12(listed)}"
 
 
@@ -141,16 +144,19 @@ class ServerHello:
         return _md5(f"{self.version},{self.cipher},{numbers}")
 
 
-def parse_client_hello(body: bytes) -> ClientHello | None:
-    """A handshake message body of type 1; None when it is too short to be one."""
+def parse_client_hello(body: bytes, *, is_dtls: bool = False) -> ClientHello | None:
+    """A handshake message body of type 1; None when it is too short to be one. The cookie of DTLS (RFC 6347 section
+    4.2.1) is left out."""
     if len(body) < MINIMUM_BYTES:
         return None
     session_id = _vector8(body[34:])
     rest = body[35 + len(session_id) :]
+    if is_dtls:
+        rest = rest[1 + len(_vector8(rest)) :]
     ciphers = _vector16(rest)
     rest = rest[2 + len(ciphers) :]
     rest = rest[1 + len(_vector8(rest)) :]  # compression methods
-    return ClientHello(_be16(body), body[2:34], session_id, _words(ciphers), _extensions(_vector16(rest)))
+    return ClientHello(_be16(body), body[2:34], session_id, _words(ciphers), _extensions(_vector16(rest)), is_dtls)
 
 
 def parse_server_hello(body: bytes) -> ServerHello | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from hbids.decode.reference.layers import BE16, Fragment, FragmentKey, Layer, Next, Step, Walk
 
-__all__ = ["PROTOCOL_TCP", "V4_MAPPED", "read_ip", "read_ip_payload"]
+__all__ = ["PROTOCOL_TCP", "PROTOCOL_UDP", "V4_MAPPED", "read_ip", "read_ip_payload"]
 
 V4_MAPPED = bytes(10) + b"\xff\xff"
 
-PROTOCOL_TCP = 6
+PROTOCOL_TCP, PROTOCOL_UDP = 6, 17
 LAYER_OF_PROTOCOL = {
     PROTOCOL_TCP: Layer.TCP,
-    17: Layer.UDP,
+    PROTOCOL_UDP: Layer.UDP,
     4: Layer.IP,
     41: Layer.IP,
     47: Layer.GRE,

@@ -38,12 +38,13 @@ from hbids.facts import (
     Direction,
     Phase,
     Protection,
+    TlsStart,
     Transport,
 )
 
 __all__ = ["Session", "SessionFlow"]
 
-TLS_1_3 = 0x0304
+TLS_1_3, DTLS_1_3 = 0x0304, 0xFEFC
 MESSAGE_HEADER_BYTES = 4  # handshake type and 24-bit length
 
 
@@ -73,9 +74,11 @@ class SessionFlow(Protocol):
 class Session:
     """The session of one flow; reads the records of both directions."""
 
-    def __init__(self, run: Run, flow: SessionFlow) -> None:
+    def __init__(self, run: Run, flow: SessionFlow, transport: Transport) -> None:
         self._run = run
         self._flow = flow
+        self.transport = transport
+        self.messages_span_records = transport is Transport.TLS
         self.heartbeats = Heartbeats(run, self)
         self.said_hello = False
         self.fragment_bytes = FULL_FRAGMENT
@@ -87,23 +90,21 @@ class Session:
         self._changed_cipher = [False, False]
         self._sealed = [False, False]
         self._lost = [False, False]
-        self._hello_may_be_missed = flow.midstream
+        self._hello_may_be_missed = flow.midstream or transport is Transport.DTLS
+        """For DTLS, until a hello is read: datagrams do not tell where a flow begins."""
         self._verified = False
         self._upgrade = Upgrade(run, flow)
         self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
         """Bytes of the first handshake messages, until the direction's hello is read; then None."""
         self._client_side: int | None = None
+        if transport is Transport.DTLS:
+            self._handshake = [None, None]  # in fragments, which the datagrams' walker puts together
         self._client_hello: ClientHello | None = None
         self._client_fields: dict[str, int | bytes] = dict(NO_CLIENT_HELLO)
         self._hello_time_ns: int | None = None
-        self._server_said_hello = False
+        self.server_said_hello = False
         self._session_written = False
-        self._negotiated: dict[str, int | bytes] = {
-            "cipher_suite": NO_SUITE,
-            "tls_version": NO_VERSION,
-            "encrypt_then_mac": Answer.UNKNOWN,
-            "heartbeat_accepted": NOT_SEEN,
-        }
+        self._negotiated: dict[str, int | bytes] = dict(NOTHING_NEGOTIATED)
         self._held: list[bytes] = []
 
     # --- records (RecordReader) ---
@@ -140,7 +141,7 @@ class Session:
         if self._upgrade.is_granted_now():
             self._upgrade.is_tentative = False
             if self._hello_time_ns is not None:
-                self._say_hello(side, self._hello_time_ns)
+                self.say_hello(side)
 
     def plain_gap(self, side: int) -> bool:
         """A hello may be missing where one was agreed on."""
@@ -181,7 +182,7 @@ class Session:
         self._record_version[side] = version
         self._record_began_ns[side] = began_ns
         if content_type == SSLV2_HELLO:
-            self._say_hello(side, began_ns)
+            self.say_hello(side)
             self._client_said_hello(
                 side,
                 {
@@ -226,7 +227,7 @@ class Session:
         if self._record_type[side] == HEARTBEAT:
             self.heartbeats.record_ended(side)
         elif self._record_type[side] == HANDSHAKE and self._hello_has_begun(side):
-            self._say_hello(side, self._record_began_ns[side])  # it goes on, and OpenSSL answers heartbeats meanwhile
+            self.say_hello(side)  # it goes on, and OpenSSL answers heartbeats meanwhile
 
     def boundary_verified(self) -> None:
         """The records are records."""
@@ -245,6 +246,33 @@ class Session:
             self._hello_may_be_missed = True
             self._verified = False
         self.heartbeats.lost_place(side)
+
+    # --- records of DTLS (DatagramReader) ---
+
+    def joined_late(self) -> None:
+        """Something else came before any hello."""
+        if not self.said_hello:
+            self._flow.midstream = True
+            self._upgrade.start = TlsStart.UNKNOWN
+
+    def epoch(self, side: int, *, sealed: bool) -> None:
+        """Whether the side's next record is sealed."""
+        self._sealed[side] = sealed
+        self._changed_cipher[side] |= sealed
+
+    def asked_for_cookie(self, side: int) -> None:
+        """A HelloVerifyRequest."""
+        self._flow.set_client(1 - side)
+        self.say_hello(side)
+
+    def renew(self) -> None:
+        """The client begins another session."""
+        self.server_said_hello = self._session_written = False
+        self._changed_cipher = [False, False]
+        self._hello_time_ns = self._client_hello = None
+        self._client_fields = dict(NO_CLIENT_HELLO)
+        self._negotiated = dict(NOTHING_NEGOTIATED)
+        self.fragment_bytes = FULL_FRAGMENT
 
     # --- hellos ---
 
@@ -268,10 +296,10 @@ class Session:
             elif length > self._run.limits.hello_bytes:
                 self._run.counters["hello_too_long"] += 1
                 self._handshake[side] = None
-                self._say_hello(side, self._record_began_ns[side])
+                self.say_hello(side)
             elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
                 self._handshake[side] = None
-                self._read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
+                self.read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
             return
 
     def _hello_has_begun(self, side: int) -> bool:
@@ -283,14 +311,15 @@ class Session:
             self._run.counters["hello_incomplete"] += 1
         self._handshake[side] = None
 
-    def _read_hello(self, side: int, message_type: int, body: bytes) -> None:
-        hello = parse_client_hello(body) if message_type == CLIENT_HELLO else parse_server_hello(body)
+    def read_hello(self, side: int, message_type: int, body: bytes) -> None:
+        """A whole ClientHello or ServerHello."""
+        hello = self._parse_hello(message_type, body)
         if hello is None:
             self._run.counters["hello_malformed"] += 1
             return
         if isinstance(hello, ServerHello):
             self._upgrade.is_tentative = False
-        self._say_hello(side, self._record_began_ns[side])
+        self.say_hello(side)
         if isinstance(hello, ClientHello):
             self._client_hello = hello
             self._client_said_hello(
@@ -310,11 +339,19 @@ class Session:
         else:
             self._server_hello(side, hello)
 
-    def _say_hello(self, side: int, time_ns: int) -> None:
+    def _parse_hello(self, message_type: int, body: bytes) -> ClientHello | ServerHello | None:
+        if message_type == CLIENT_HELLO:
+            return parse_client_hello(body, is_dtls=self.transport is Transport.DTLS)
+        return parse_server_hello(body)
+
+    def say_hello(self, side: int) -> None:
+        """A hello, which need not be readable."""
         if self._hello_time_ns is None:
-            self._hello_time_ns = time_ns
+            self._hello_time_ns = self._record_began_ns[side]
         if not self._upgrade.is_tentative:
             self.said_hello = True
+            if self.transport is Transport.DTLS:
+                self._hello_may_be_missed = False
             self._release_held()
 
     def _client_said_hello(self, side: int, fields: dict[str, int | bytes]) -> None:
@@ -325,9 +362,9 @@ class Session:
         self._client_fields = fields
 
     def _server_hello(self, side: int, hello: ServerHello) -> None:
-        if self._server_said_hello:
+        if self.server_said_hello:
             return
-        self._server_said_hello = True
+        self.server_said_hello = True
         self._flow.set_client(1 - side)
         self.fragment_bytes = hello.fragment_bytes
         self._negotiated = {
@@ -350,7 +387,7 @@ class Session:
         client = self._client_hello
         if client is None:
             return Answer.UNKNOWN
-        if hello.negotiated_version == TLS_1_3:
+        if hello.negotiated_version in (TLS_1_3, DTLS_1_3):
             return Answer.YES if hello.pre_shared_key else Answer.NO
         return Answer.YES if hello.session_id and hello.session_id == client.session_id else Answer.NO
 
@@ -365,7 +402,7 @@ class Session:
                     **server_fields,
                     **self._negotiated,
                     "time_ns": self._hello_time_ns or 0,
-                    "transport": Transport.TLS,
+                    "transport": self.transport,
                     "start": self._upgrade.start,
                     "midstream": self._flow.midstream,
                 }
@@ -376,16 +413,17 @@ class Session:
     # --- heartbeats (HeartbeatFlow) ---
 
     def protection(self, side: int) -> Protection | None:
-        """Sealed from ChangeCipherSpec on."""
+        """Sealed from ChangeCipherSpec on, or as the record's epoch says."""
         if self._sealed[side]:
             return Protection.SEALED
-        return None if self._hello_may_be_missed and not self.said_hello else Protection.CLEAR
+        unknown = self._hello_may_be_missed and not self.said_hello and self.transport is Transport.TLS
+        return None if unknown else Protection.CLEAR
 
     def phase(self) -> Phase:
         """RFC 6520 section 3."""
         if all(self._changed_cipher):
             return Phase.AFTER
-        if self._server_said_hello:
+        if self.server_said_hello:
             return Phase.HANDSHAKE
         return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
 
@@ -409,7 +447,7 @@ class Session:
                 "time_ns": message.time_ns,
                 "end_time_ns": message.end_time_ns,
                 "message_id": message.message_id,
-                "transport": Transport.TLS,
+                "transport": self.transport,
                 "direction": self._flow.direction(side),
                 "protection": message.protection,
                 "kind": message.kind,
@@ -456,6 +494,12 @@ class Session:
             self._write_session(NO_SERVER_HELLO)
 
 
+NOTHING_NEGOTIATED: dict[str, int | bytes] = {
+    "cipher_suite": NO_SUITE,
+    "tls_version": NO_VERSION,
+    "encrypt_then_mac": Answer.UNKNOWN,
+    "heartbeat_accepted": NOT_SEEN,
+}
 NO_CLIENT_HELLO: dict[str, int | bytes] = {
     "client_record_version": NO_VERSION,
     "client_version": NO_VERSION,

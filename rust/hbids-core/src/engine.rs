@@ -2,7 +2,7 @@
 
 use crate::fragment::Fragments;
 use crate::frame::FrameReader;
-use crate::layers::{Dropped, Found};
+use crate::layers::{Carried, Dropped, Found};
 use crate::rows::Facts;
 use crate::run::{Counters, Limits, Run};
 use crate::table::{FlowTable, Packet};
@@ -37,7 +37,7 @@ impl FrameRow {
     }
 }
 
-/// What is to be done for a frame. A segment's flow is looked for ahead of its turn.
+/// What is to be done for a frame. The flow of a segment or datagram is looked for ahead of its turn.
 enum Work<'a> {
     Packet(Packet<'a>),
     Other(Result<Found<'a>, Dropped>),
@@ -74,7 +74,8 @@ impl Engine {
                 let start = (row.offset as usize).min(data.len());
                 let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
                 let work = match self.reader.read(row.link_type, &data[start..end]) {
-                    Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(segment)),
+                    Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(Carried::Segment(segment))),
+                    Ok(Found::Datagram(datagram)) => Work::Packet(self.flows.address(Carried::Datagram(datagram))),
                     other => Work::Other(other),
                 };
                 window.push((row, work));
@@ -113,8 +114,12 @@ impl Engine {
     fn take(&mut self, found: Result<Found<'_>, Dropped>, wire_bytes: u32) {
         let run = &mut self.run;
         match found {
-            Ok(Found::Segment(segment)) => self.flows.packet(run, &self.flows.address(segment), wire_bytes),
-            Ok(Found::Datagram(_)) => Dropped::NotTcp.count(&mut run.counters),
+            Ok(Found::Segment(segment)) => {
+                self.flows.packet(run, &self.flows.address(Carried::Segment(segment)), wire_bytes);
+            }
+            Ok(Found::Datagram(datagram)) => {
+                self.flows.packet(run, &self.flows.address(Carried::Datagram(datagram)), wire_bytes);
+            }
             Ok(Found::Fragment(fragment)) => {
                 if let Some(whole) = self.fragments.add(run, &fragment) {
                     self.take(self.reader.resume(&fragment, &whole), wire_bytes);

@@ -1,17 +1,21 @@
-//! One connection: both directions and what is known of it. Kept small, since a span port shows millions.
+//! One TCP connection, or one exchange of UDP datagrams: both directions and what is known of it. Kept small, since a
+//! span port shows millions.
 //!
 //! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
-//! `session` (hellos and state), `heartbeat` (messages).
+//! `datagram` (DTLS records), `session` (hellos and state), `heartbeat` (messages).
 
+use std::hash::{Hash, Hasher};
+
+use crate::datagram::Datagrams;
 use crate::dialogue::Dialogue;
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
-use crate::layers::{Address, Segment};
-use crate::network::PROTOCOL_TCP;
+use crate::layers::{Address, Carried, Segment};
+use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
-use crate::session::{Hello, NO_SUITE, NO_VERSION};
+use crate::session::{Hello, NO_SUITE, NO_VERSION, TRANSPORT_DTLS, TRANSPORT_TLS};
 use crate::stream::{distance, Holes};
 use crate::transport::{ACK, FIN, RST, SYN};
 use crate::upgrade_words::TlsStart;
@@ -46,20 +50,30 @@ pub(crate) enum Standing {
     Tls = 3,
 }
 
-/// Both endpoints, the smaller one (by address, then port) first: it is side 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Both endpoints, the smaller one (by address, then port) first: it is side 0. And the IP protocol number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) addrs: [Address; 2],
     pub(crate) ports: [u16; 2],
+    pub(crate) protocol: u8,
+}
+
+/// Without the protocol: few endpoints use the same ports for both, and equality tells those apart.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.addrs, self.ports).hash(state);
+    }
 }
 
 impl Key {
-    /// The key of a segment's flow, and which side sent it.
-    pub(crate) fn of(segment: &Segment<'_>) -> (Self, usize) {
-        let source = (segment.src_addr, segment.src_port);
-        let target = (segment.dst_addr, segment.dst_port);
+    /// The key of a packet's flow, and which side sent it.
+    pub(crate) fn of(packet: &Carried<'_>) -> (Self, usize) {
+        let (source, target, protocol) = match packet {
+            Carried::Segment(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_TCP),
+            Carried::Datagram(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_UDP),
+        };
         let (low, high, side) = if source <= target { (source, target, 0) } else { (target, source, 1) };
-        (Self { addrs: [low.0, high.0], ports: [low.1, high.1] }, side)
+        (Self { addrs: [low.0, high.0], ports: [low.1, high.1], protocol }, side)
     }
 }
 
@@ -96,12 +110,12 @@ pub(crate) struct Side {
     pub(crate) sealed: bool,
     /// Bytes of this direction are missing.
     pub(crate) lost: bool,
-    /// The direction's hello is not yet read and may still come.
+    /// The direction's hello is not yet read and may still come; not of DTLS, whose hellos come in fragments.
     pub(crate) awaits_hello: bool,
 }
 
 impl Side {
-    fn new() -> Self {
+    fn new(awaits_hello: bool) -> Self {
         Self {
             packets: 0,
             bytes: 0,
@@ -129,7 +143,7 @@ impl Side {
             changed_cipher: false,
             sealed: false,
             lost: false,
-            awaits_hello: true,
+            awaits_hello,
         }
     }
 
@@ -159,6 +173,8 @@ pub(crate) struct Flow {
     pub(crate) dialogue: Option<Box<Dialogue>>,
     /// From the first heartbeat on.
     pub(crate) heartbeats: Option<Box<Heartbeats>>,
+    /// From the first datagram on that looks like DTLS.
+    pub(crate) datagrams: Option<Box<Datagrams>>,
     checkpoints: u32,
     /// Neighbours in the table's list.
     pub(crate) previous: u32,
@@ -180,7 +196,8 @@ pub(crate) struct Flow {
     /// A ClientHello followed plain text that did not lead to it; the ServerHello will tell.
     pub(crate) is_tentative: bool,
     pub(crate) midstream: bool,
-    has_payload: bool,
+    /// Of UDP: payload that looks like DTLS.
+    pub(crate) has_payload: bool,
     pub(crate) said_hello: bool,
     pub(crate) server_said_hello: bool,
     pub(crate) session_written: bool,
@@ -191,11 +208,15 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn new(run: &Run, flow_id: u64, key: Key, segment: &Segment<'_>) -> Self {
-        let midstream = segment.flags & SYN == 0;
+    pub(crate) fn new(run: &Run, flow_id: u64, key: Key, packet: &Carried<'_>) -> Self {
+        let (vlan, midstream) = match packet {
+            Carried::Segment(segment) => (segment.vlan, segment.flags & SYN == 0),
+            Carried::Datagram(datagram) => (datagram.vlan, false),
+        };
+        let is_stream = key.protocol == PROTOCOL_TCP;
         Self {
             key,
-            sides: [Side::new(), Side::new()],
+            sides: [Side::new(is_stream), Side::new(is_stream)],
             flow_id,
             start_ns: run.time_ns,
             end_ns: run.time_ns,
@@ -204,10 +225,11 @@ impl Flow {
             hello: None,
             dialogue: None,
             heartbeats: None,
+            datagrams: None,
             checkpoints: 0,
             previous: u32::MAX,
             next: u32::MAX,
-            vlan: segment.vlan,
+            vlan,
             fragment_bytes: FULL_FRAGMENT,
             cipher_suite: NO_SUITE,
             tls_version: NO_VERSION,
@@ -225,7 +247,8 @@ impl Flow {
             said_hello: false,
             server_said_hello: false,
             session_written: false,
-            hello_may_be_missed: midstream,
+            // Datagrams do not tell where a flow begins.
+            hello_may_be_missed: midstream || !is_stream,
             verified: false,
         }
     }
@@ -236,6 +259,20 @@ impl Flow {
             side.packets ^ side.header_ns.unsigned_abs() ^ u64::from(side.records[0]) ^ u64::from(side.record_type)
         };
         of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start as u8)
+    }
+
+    /// Whether it is UDP.
+    pub(crate) fn is_datagrams(&self) -> bool {
+        self.key.protocol == PROTOCOL_UDP
+    }
+
+    /// The numbers are those of `hbids.facts.Transport`.
+    pub(crate) fn transport(&self) -> u8 {
+        if self.is_datagrams() {
+            TRANSPORT_DTLS
+        } else {
+            TRANSPORT_TLS
+        }
     }
 
     // --- roles ---
@@ -281,15 +318,26 @@ impl Flow {
     }
 
     /// Count a packet and read what it carries.
-    pub(crate) fn packet(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>, wire_bytes: u32) {
-        let other = 1 - side;
+    pub(crate) fn packet(&mut self, run: &mut Run, side: usize, packet: &Carried<'_>, wire_bytes: u32) {
+        let ttl = match packet {
+            Carried::Segment(segment) => segment.ttl,
+            Carried::Datagram(datagram) => datagram.ttl,
+        };
         let own = &mut self.sides[side];
         own.packets += 1;
         own.bytes += u64::from(wire_bytes);
-        own.ttl_min = own.ttl_min.min(segment.ttl);
-        own.ttl_max = own.ttl_max.max(segment.ttl);
+        own.ttl_min = own.ttl_min.min(ttl);
+        own.ttl_max = own.ttl_max.max(ttl);
         self.end_ns = self.end_ns.max(run.time_ns);
+        match packet {
+            Carried::Segment(segment) => self.tcp_segment(run, side, segment),
+            Carried::Datagram(datagram) => self.datagram(run, side, datagram),
+        }
+        self.checkpoint(run);
+    }
 
+    fn tcp_segment(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
+        let other = 1 - side;
         if segment.flags & SYN != 0 {
             self.synchronise(side, segment);
         }
@@ -315,7 +363,6 @@ impl Flow {
         }
         self.check_hole(run, side);
         self.check_hole(run, other);
-        self.checkpoint(run);
     }
 
     fn checkpoint(&mut self, run: &mut Run) {
@@ -393,6 +440,7 @@ impl Flow {
     pub(crate) fn end(&mut self, run: &mut Run, reason: EndReason) {
         self.end_stream(run, 0);
         self.end_stream(run, 1);
+        self.end_datagrams(run);
         self.end_session(run);
         self.write(run, self.closed.unwrap_or(reason));
     }
@@ -434,8 +482,8 @@ impl Flow {
         table.i64(self.start_ns);
         table.i64(self.end_ns);
         self.put_endpoints(table);
-        table.u8(PROTOCOL_TCP);
-        table.flag(self.is_tls());
+        table.u8(self.key.protocol);
+        table.u8(if self.is_tls() { self.transport() } else { 0 });
         table.flag(self.midstream);
         table.u8(reason as u8);
         for side in ways.map(|side| &self.sides[side]) {

@@ -7,7 +7,6 @@ use crate::flow::Flow;
 use crate::hello::FULL_FRAGMENT;
 use crate::rows::Table;
 use crate::run::Run;
-use crate::session::TRANSPORT_TLS;
 
 const TYPE_REQUEST: i16 = 1;
 const TYPE_RESPONSE: i16 = 2;
@@ -216,7 +215,7 @@ impl Flow {
     fn protection(&self, side: usize) -> Option<Protection> {
         if self.sides[side].sealed {
             Some(Protection::Sealed)
-        } else if self.hello_may_be_missed && !self.said_hello {
+        } else if self.hello_may_be_missed && !self.said_hello && !self.is_datagrams() {
             None
         } else {
             Some(Protection::Clear)
@@ -354,6 +353,7 @@ impl Flow {
     fn begin_message(&mut self, run: &mut Run, side: usize, opening: &Opening, bytes_seen: u64) {
         let protection = self.protection(side).unwrap_or_else(|| opening.guess_protection());
         let phase = self.phase();
+        let spans_records = !self.is_datagrams();
         let may_have_missed = self.may_have_missed(1 - side);
         let fragment_bytes = self.fragment_bytes;
         let Some(heartbeats) = self.heartbeats.as_mut() else {
@@ -388,7 +388,7 @@ impl Flow {
             record_length: opening.length,
             last_record_length: opening.length,
             request: request.unwrap_or(NO_REQUEST),
-            may_continue: request.is_some() || may_have_missed,
+            may_continue: spans_records && (request.is_some() || may_have_missed),
             gap: false,
             lost_place: false,
             reported_early: false,
@@ -458,7 +458,7 @@ impl Flow {
         table.u64(message.message_id);
         table.u64(self.flow_id);
         self.put_endpoints(table);
-        table.u8(TRANSPORT_TLS);
+        table.u8(self.transport());
         table.u8(if self.client() == side { 1 } else { 2 });
         table.u8(message.protection as u8);
         table.u8(message.kind as u8);

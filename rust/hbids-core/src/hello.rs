@@ -20,7 +20,7 @@ const EXT_ENCRYPT_THEN_MAC: u16 = 22;
 const EXT_PRE_SHARED_KEY: u16 = 41;
 const EXT_VERSIONS: u16 = 43;
 /// Version and random.
-const MINIMUM_BYTES: usize = 34;
+pub(crate) const MINIMUM_BYTES: usize = 34;
 pub(crate) const FULL_FRAGMENT: u16 = 16_384;
 /// An extension or length that is not there.
 pub(crate) const ABSENT: i16 = -1;
@@ -85,20 +85,25 @@ pub(crate) struct ClientHello<'a> {
     pub(crate) session_id: &'a [u8],
     ciphers: &'a [u8],
     extensions: &'a [u8],
+    is_dtls: bool,
 }
 
 impl<'a> ClientHello<'a> {
-    /// A handshake message body of type 1; None when it is too short to be one.
-    pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
+    /// A handshake message body of type 1; None when it is too short to be one. The cookie of DTLS is left out.
+    pub(crate) fn parse(body: &'a [u8], is_dtls: bool) -> Option<Self> {
         if body.len() < MINIMUM_BYTES {
             return None;
         }
         let session_id = vector8(&body[34..]);
-        let rest = skip(body, 35 + session_id.len());
+        let mut rest = skip(body, 35 + session_id.len());
+        if is_dtls {
+            rest = skip(rest, 1 + vector8(rest).len());
+        }
         let ciphers = vector16(rest);
         let rest = skip(rest, 2 + ciphers.len());
         let rest = skip(rest, 1 + vector8(rest).len()); // compression methods
-        Some(Self { version: be16(body)?, random: &body[2..34], session_id, ciphers, extensions: vector16(rest) })
+        let version = be16(body)?;
+        Some(Self { version, random: &body[2..34], session_id, ciphers, extensions: vector16(rest), is_dtls })
     }
 
     pub(crate) fn heartbeat_mode(&self) -> i16 {
@@ -169,7 +174,10 @@ impl<'a> ClientHello<'a> {
 
     /// JA4 of FoxIO (the client fingerprint, BSD-3-Clause).
     fn ja4(&self) -> Vec<u8> {
-        let highest = words(self.versions()).filter(|number| !is_grease(*number)).max().unwrap_or(self.version);
+        let versions = words(self.versions()).filter(|number| !is_grease(*number));
+        let highest = if self.is_dtls { versions.min() } else { versions.max() }; // DTLS counts down from 0xfeff
+        let highest = highest.unwrap_or(self.version);
+        let transport = if self.is_dtls { 'd' } else { 't' };
         let version = match highest {
             0x0304 => "13",
             0x0303 => "12",
@@ -200,7 +208,7 @@ impl<'a> ClientHello<'a> {
         }
         let protocol = ja4_protocol(self.protocols().next().unwrap_or(&[]));
         format!(
-            "t{version}{name}{cipher_count:02}{extension_count:02}{protocol}_{}_{}",
+            "{transport}{version}{name}{cipher_count:02}{extension_count:02}{protocol}_{}_{}",
             sha12(&join_hex(&ciphers)),
             sha12(&listed_text)
         )
@@ -214,6 +222,7 @@ impl<'a> ClientHello<'a> {
             shape.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             shape.extend_from_slice(bytes);
         };
+        part(&[u8::from(self.is_dtls)]);
         part(&self.version.to_be_bytes());
         part(self.ciphers);
         part(self.list(EXT_GROUPS));

@@ -31,9 +31,14 @@ pub(crate) enum Step<'a> {
 /// What a frame holds.
 pub(crate) enum Found<'a> {
     Segment(Segment<'a>),
-    #[expect(dead_code, reason = "datagrams are counted, not yet read")]
     Datagram(Datagram<'a>),
     Fragment(Fragment<'a>),
+}
+
+/// What belongs to a flow.
+pub(crate) enum Carried<'a> {
+    Segment(Segment<'a>),
+    Datagram(Datagram<'a>),
 }
 
 /// A TCP segment as captured. `length` is the payload length the headers claim; `payload` may be shorter when a snap
@@ -53,7 +58,6 @@ pub(crate) struct Segment<'a> {
 }
 
 /// A UDP datagram that is no tunnel's, as captured; `length` and `payload` as in [`Segment`].
-#[expect(dead_code, reason = "datagrams are counted, not yet read")]
 pub(crate) struct Datagram<'a> {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,

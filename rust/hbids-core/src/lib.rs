@@ -3,6 +3,7 @@
 
 pub mod capture;
 
+mod datagram;
 mod dialogue;
 mod engine;
 mod flow;

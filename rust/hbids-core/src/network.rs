@@ -4,6 +4,7 @@ use crate::layers::{Address, Dropped, Found, Fragment, FragmentKey, Layer, Step,
 
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
+pub(crate) const PROTOCOL_UDP: u8 = 17;
 const HEADER_FRAGMENT: u8 = 44;
 const HEADER_AH: u8 = 51;
 const MAX_EXTENSION_HEADERS: usize = 16;
@@ -35,7 +36,7 @@ pub(crate) fn read_ip_payload<'a>(
 fn layer_of_protocol(protocol: u8) -> Option<Layer> {
     match protocol {
         PROTOCOL_TCP => Some(Layer::Tcp),
-        17 => Some(Layer::Udp),
+        PROTOCOL_UDP => Some(Layer::Udp),
         4 | 41 => Some(Layer::Ip),
         47 => Some(Layer::Gre),
         137 => Some(Layer::Mpls),

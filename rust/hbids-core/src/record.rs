@@ -5,7 +5,7 @@ use crate::run::Run;
 
 pub(crate) const HEADER_BYTES: usize = 5;
 /// RFC 5246 section 6.2.3: plaintext limit plus what sealing may add.
-const MAX_RECORD_BYTES: u16 = 16_384 + 2_048;
+pub(crate) const MAX_RECORD_BYTES: u16 = 16_384 + 2_048;
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;

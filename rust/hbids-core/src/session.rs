@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use crate::flow::{Flow, NOT_SEEN};
-use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT};
+use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT, FULL_FRAGMENT};
 use crate::layers::NO_VLAN;
 use crate::record::{
     APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO, SSLV2_HELLO,
 };
 use crate::run::Run;
+use crate::upgrade_words::TlsStart;
 
 /// A protocol version that was not seen.
 pub(crate) const NO_VERSION: u16 = 0;
 /// A cipher suite that was not seen.
 pub(crate) const NO_SUITE: u16 = NO_VLAN;
 pub(crate) const TRANSPORT_TLS: u8 = 1;
+pub(crate) const TRANSPORT_DTLS: u8 = 2;
 const TLS_1_3: u16 = 0x0304;
+const DTLS_1_3: u16 = 0xFEFC;
 const ANSWER_UNKNOWN: u8 = 0;
 const ANSWER_NO: u8 = 1;
 const ANSWER_YES: u8 = 2;
@@ -262,6 +265,37 @@ impl Flow {
                 && self.sides.iter().any(|side| side.records.iter().any(|count| *count > 0)))
     }
 
+    // --- records of DTLS ---
+
+    /// Something else came before any hello.
+    pub(crate) fn joined_late(&mut self) {
+        if !self.said_hello {
+            self.midstream = true;
+            self.tls_start = TlsStart::Unknown;
+        }
+    }
+
+    /// A HelloVerifyRequest.
+    pub(crate) fn asked_for_cookie(&mut self, run: &mut Run, side: usize) {
+        self.set_client(1 - side);
+        self.say_hello(run, side);
+    }
+
+    /// The client begins another session.
+    pub(crate) fn renew_session(&mut self) {
+        self.server_said_hello = false;
+        self.session_written = false;
+        for side in &mut self.sides {
+            side.changed_cipher = false;
+        }
+        self.hello = None;
+        self.cipher_suite = NO_SUITE;
+        self.tls_version = NO_VERSION;
+        self.encrypt_then_mac = ANSWER_UNKNOWN;
+        self.heartbeat_accepted = NOT_SEEN;
+        self.fragment_bytes = FULL_FRAGMENT;
+    }
+
     // --- hellos ---
 
     fn collect_handshake(&mut self, run: &mut Run, side: usize, data: &[u8]) {
@@ -330,9 +364,9 @@ impl Flow {
         self.sides[side].awaits_hello = false;
     }
 
-    fn read_hello(&mut self, run: &mut Run, side: usize, kind: u8, body: &[u8]) {
+    pub(crate) fn read_hello(&mut self, run: &mut Run, side: usize, kind: u8, body: &[u8]) {
         if kind == CLIENT_HELLO {
-            let Some(hello) = ClientHello::parse(body) else {
+            let Some(hello) = ClientHello::parse(body, self.is_datagrams()) else {
                 run.counters.hello_malformed += 1;
                 return;
             };
@@ -365,13 +399,14 @@ impl Flow {
         }
     }
 
-    fn say_hello(&mut self, run: &mut Run, side: usize) {
+    pub(crate) fn say_hello(&mut self, run: &mut Run, side: usize) {
         if !self.session_written {
             let began_ns = self.sides[side].header_ns;
             self.hello.get_or_insert_default().time_ns.get_or_insert(began_ns);
         }
         if !self.is_tentative {
             self.said_hello = true;
+            self.hello_may_be_missed &= !self.is_datagrams();
             self.release_held(run);
         }
     }
@@ -413,7 +448,7 @@ impl Flow {
         else {
             return ANSWER_UNKNOWN;
         };
-        if self.tls_version == TLS_1_3 {
+        if self.tls_version == TLS_1_3 || self.tls_version == DTLS_1_3 {
             return yes_no(hello.pre_shared_key());
         }
         yes_no(!hello.session_id.is_empty() && hello.session_id == client.session_id())
@@ -427,7 +462,7 @@ impl Flow {
         table.i64(known.time_ns.unwrap_or(0));
         table.u64(self.flow_id);
         self.put_endpoints(table);
-        table.u8(TRANSPORT_TLS);
+        table.u8(self.transport());
         table.u8(self.tls_start as u8);
         table.u8(server.resumed);
         table.u8(self.encrypt_then_mac);

@@ -4,7 +4,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use crate::flow::{EndReason, Flow, Key, Standing};
-use crate::layers::Segment;
+use crate::layers::Carried;
 use crate::run::{Limits, Run};
 use crate::transport::SYN;
 
@@ -63,9 +63,9 @@ struct List {
     tail: u32,
 }
 
-/// A segment and where its flow is to be found.
+/// A segment or datagram and where its flow is to be found.
 pub(crate) struct Packet<'a> {
-    segment: Segment<'a>,
+    carried: Carried<'a>,
     key: Key,
     side: usize,
     hash: u64,
@@ -134,10 +134,10 @@ impl FlowTable {
         }
     }
 
-    /// Name the flow of a segment.
-    pub(crate) fn address<'a>(&self, segment: Segment<'a>) -> Packet<'a> {
-        let (key, side) = Key::of(&segment);
-        Packet { segment, key, side, hash: self.hasher.hash_one(key), hint: None }
+    /// Name the flow of a segment or datagram.
+    pub(crate) fn address<'a>(&self, carried: Carried<'a>) -> Packet<'a> {
+        let (key, side) = Key::of(&carried);
+        Packet { carried, key, side, hash: self.hasher.hash_one(key), hint: None }
     }
 
     /// Guess where the flow of a packet is, by its hash alone: the flow itself is not looked at yet.
@@ -154,20 +154,20 @@ impl FlowTable {
 
     /// Give a packet to its flow.
     pub(crate) fn packet(&mut self, run: &mut Run, packet: &Packet<'_>, wire_bytes: u32) {
-        let Packet { segment, key, side, hash, hint } = packet;
+        let Packet { carried, key, side, hash, hint } = packet;
         let (key, side, hash) = (*key, *side, *hash);
         let hinted = hint.filter(|at| self.slab.get(*at).is_some_and(|flow| flow.key == key));
         let mut found = hinted.or_else(|| self.find(hash, &key));
-        if let Some(at) = found {
+        if let (Some(at), Carried::Segment(segment)) = (found, carried) {
             let begins = segment.flags & SYN != 0;
             if begins && self.slab.get_mut(at).is_some_and(|flow| flow.is_replaced_by(run, side, segment)) {
                 self.end(run, at, EndReason::Reused);
                 found = None;
             }
         }
-        let at = found.unwrap_or_else(|| self.open(run, key, hash, segment));
+        let at = found.unwrap_or_else(|| self.open(run, key, hash, carried));
         if let Some(flow) = self.slab.get_mut(at) {
-            flow.packet(run, side, segment, wire_bytes);
+            flow.packet(run, side, carried, wire_bytes);
         }
         self.touch(at);
     }
@@ -198,12 +198,12 @@ impl FlowTable {
         self.index.find(hash, |at| self.slab.get(*at).is_some_and(|flow| flow.key == *key)).copied()
     }
 
-    fn open(&mut self, run: &mut Run, key: Key, hash: u64, segment: &Segment<'_>) -> u32 {
+    fn open(&mut self, run: &mut Run, key: Key, hash: u64, carried: &Carried<'_>) -> u32 {
         if self.index.len() as u64 >= run.limits.flows.max(1) {
             self.evict(run);
         }
         run.counters.flows += 1;
-        let mut flow = Flow::new(run, run.counters.flows, key, segment);
+        let mut flow = Flow::new(run, run.counters.flows, key, carried);
         flow.touched_ns = self.clock_ns.unwrap_or(0);
         flow.listed_ns = flow.touched_ns;
         let standing = flow.standing;
