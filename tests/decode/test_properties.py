@@ -18,7 +18,7 @@ from tests.support import mutation
 from tests.support.conversation import START_NS, Conversation, batch_of
 from tests.support.decoding import TABLES, all_facts, differences, engine_called, shown
 from tests.support.mutation import Damage, Damaged
-from tests.support.scripts import lossy_scripts, plainly, scripts, torn
+from tests.support.scripts import decoys, lossy_scripts, plainly, scripts, throw_in, torn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hbids.config import Limits
     from hbids.facts import Facts, Rows
-    from tests.support.scripts import Turn
+    from tests.support.scripts import Decoy, Turn
 
 CAPTURES = mutation.small_captures()
 
@@ -70,16 +70,16 @@ def test_both_engines_agree_on_damaged_captures(damaged: Damaged, limits: Limits
 
 
 @settings(max_examples=600, deadline=None)
-@given(data=st.data(), script=lossy_scripts, limits=mutation.limits)
+@given(data=st.data(), script=lossy_scripts, thrown=st.lists(decoys, max_size=4), limits=mutation.limits)
 def test_both_engines_agree_on_made_up_connections(
-    data: st.DataObject, script: list[Turn], limits: Limits, both: tuple[str, str]
+    data: st.DataObject, script: list[Turn], thrown: list[Decoy], limits: Limits, both: tuple[str, str]
 ) -> None:
     begin = data.draw(st.sampled_from([Conversation, lambda: Conversation().connect()]))
     conversation = data.draw(torn(script, begin))
-    for packet in (
-        data.draw(st.lists(st.sampled_from(conversation.packets), max_size=3)) if conversation.packets else []
-    ):
-        conversation.lose(packet)
+    for decoy in thrown:
+        throw_in(conversation, decoy)
+    for lost in data.draw(st.lists(st.integers(0, 50), max_size=3)):
+        del conversation.packets[lost : lost + 1]
     batch = batch_of(conversation.frames())
     assert_same(*(outcome(name, [batch], limits) for name in both))
 

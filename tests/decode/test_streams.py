@@ -292,6 +292,20 @@ def test_a_decoy_syn_that_the_server_ignores_hides_nothing(decode: Decode, build
     check(decoded.flows[-1], transport=1)
 
 
+def test_what_waited_for_a_decoy_is_read_when_the_server_tells_the_beginning(decode: Decode) -> None:
+    conversation = Conversation(client_seq=1_000)
+    conversation.segment(TO_SERVER, flags=SYN)
+    conversation.stray(TO_SERVER, b"", seq=500, flags=SYN)
+    conversation.client(tls.client_hello())
+    conversation.stray(TO_CLIENT, b"", seq=conversation.next_seq[TO_CLIENT], ack=1_001, flags=SYN | ACK)
+    conversation.next_seq[TO_CLIENT] += 1
+    conversation.server(tls.server_hello())
+    decoded = decode(attacked(conversation))
+    check(decoded.sessions[0], heartbeat_offered=1)
+    assert column(decoded.heartbeats, "answers_message") == [0, 1]
+    assert decoded.drops == {}
+
+
 @pytest.mark.parametrize("flags", [0, SYN, RST, RST | ACK, SYN | ACK, PSH, FIN], ids=hex)
 def test_payload_that_no_receiver_reads_hides_nothing(decode: Decode, flags: int) -> None:
     conversation = greeted()

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import strategies as st
 
 from tests.support import tls
-from tests.support.conversation import TO_CLIENT, TO_SERVER, Conversation
+from tests.support.conversation import (
+    ACK,
+    FIN,
+    PSH,
+    RST,
+    SECOND_NS,
+    SYN,
+    TO_CLIENT,
+    TO_SERVER,
+    Conversation,
+    Packet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,3 +91,41 @@ def torn(draw: st.DrawFn, script: list[Turn], begin: Callable[[], Conversation])
             conversation.stray(turn.way, turn.data[edge:longer], seq=seq + edge)
         conversation.next_seq[turn.way] += length
     return conversation
+
+
+class Decoy(NamedTuple):
+    """A packet thrown in anywhere. ``seq`` and ``ack`` count from where the conversation has come by its end."""
+
+    place: int
+    way: Direction
+    seq: int
+    ack: int
+    flags: int
+    data: bytes
+    late_ns: int
+
+
+_offsets = st.sampled_from([0, 1, -1, -8, 8, -300, 300, 70_000, 1 << 20, 1 << 30, 1 << 31]) | st.integers(-2000, 2000)
+_flags = st.integers(0, 31) | st.sampled_from([SYN, SYN | ACK, RST, FIN | ACK, PSH | ACK])
+decoys = st.builds(
+    Decoy,
+    st.integers(0, 50),
+    st.sampled_from([TO_SERVER, TO_CLIENT]),
+    _offsets,
+    _offsets,
+    _flags,
+    st.sampled_from([b"", b"?", tls.request(7), tls.client_hello(), tls.application_data(600)]),
+    st.sampled_from([0, 0, 0, SECOND_NS, 3 * SECOND_NS, 100 * SECOND_NS]),
+)
+
+
+def throw_in(conversation: Conversation, decoy: Decoy) -> None:
+    """Add the packet; what comes behind it comes so much later."""
+    back = TO_CLIENT if decoy.way == TO_SERVER else TO_SERVER
+    seq, ack = conversation.next_seq[decoy.way] + decoy.seq, conversation.next_seq[back] + decoy.ack
+    packets = conversation.packets
+    place = decoy.place % (len(packets) + 1)
+    time_ns = packets[place - 1].time_ns if place else conversation.now_ns
+    packets.insert(place, Packet(time_ns, decoy.way, seq, ack, decoy.flags, decoy.data))
+    for packet in packets[place:]:
+        packet.time_ns += decoy.late_ns

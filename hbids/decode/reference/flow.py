@@ -162,16 +162,16 @@ class Flow:
         stream, walker = self._streams[side], self._walkers[side]
         # An acknowledgement of the other side may have started the stream before; its SYN knows better.
         if not stream.started or (stream.initial_seq is None and walker.at_first_byte):
+            walker.start()
             stream.start(segment.seq + 1)
             stream.initial_seq = segment.seq
-            walker.start()
 
     def _acknowledge(self, side: int, segment: Segment) -> None:
         stream, walker = self._streams[side], self._walkers[side]
         # Where the stream begins, the other side's SYN knows better than a SYN of its own, which may be a decoy.
         if not self.midstream and (not stream.started or (segment.flags & SYN and walker.at_first_byte)):
-            stream.start(segment.ack)
             walker.start()
+            stream.start(segment.ack)
         stream.acknowledge(segment.ack)
 
     def _payload(self, side: int, segment: Segment) -> None:

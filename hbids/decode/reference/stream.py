@@ -61,9 +61,14 @@ class Stream:
         self._hole_since_ns = 0
 
     def start(self, seq: int) -> None:
-        """The next byte expected is ``seq``."""
+        """The next byte expected is ``seq``, whatever was expected before: what waits is judged anew."""
         self.started = True
         self.next_seq = seq & 0xFFFF_FFFF
+        waiting, self._waiting = self._waiting, []
+        for piece in waiting:
+            self._charge(-(len(piece.data) + PIECE_OVERHEAD_BYTES))
+        for piece in waiting:
+            self.segment(piece.seq, piece.data, piece.length)
 
     def is_near(self, seq: int, window: int) -> bool:
         """Whether ``seq`` lies within ``window`` bytes of the next one expected."""

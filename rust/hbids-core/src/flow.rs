@@ -339,10 +339,10 @@ impl Flow {
     fn tcp_segment(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
         let other = 1 - side;
         if segment.flags & SYN != 0 {
-            self.synchronise(side, segment);
+            self.synchronise(run, side, segment);
         }
         if segment.flags & ACK != 0 {
-            self.acknowledge(other, segment);
+            self.acknowledge(run, other, segment);
         }
         if segment.length > 0 && segment.flags & (ACK | SYN | RST) == ACK {
             self.payload(run, side, segment);
@@ -377,31 +377,35 @@ impl Flow {
         }
     }
 
-    fn synchronise(&mut self, side: usize, segment: &Segment<'_>) {
+    fn synchronise(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
         self.set_client(if segment.flags & ACK != 0 { 1 - side } else { side });
         let own = &self.sides[side];
         // An acknowledgement of the other side may have started the stream before; its SYN knows better.
         if !own.started || (!own.syn_seen && own.is_at_first_byte()) {
-            self.start_stream(side, segment.seq.wrapping_add(1));
+            self.start_stream(run, side, segment.seq.wrapping_add(1));
             self.sides[side].syn_seen = true;
             self.sides[side].initial_seq = segment.seq;
         }
     }
 
-    /// The stream of this side is seen from its first byte.
-    fn start_stream(&mut self, side: usize, seq: u32) {
-        let side = &mut self.sides[side];
-        side.started = true;
-        side.next_seq = seq;
-        side.mode = Mode::Start;
-        side.from_first_byte = true;
+    /// The stream of this side is seen from its first byte, whatever was expected before: what waits is judged anew.
+    fn start_stream(&mut self, run: &mut Run, side: usize, seq: u32) {
+        let own = &mut self.sides[side];
+        own.started = true;
+        own.next_seq = seq;
+        own.mode = Mode::Start;
+        own.from_first_byte = true;
+        let waiting = own.holes.as_mut().map(|holes| holes.take_waiting(run)).unwrap_or_default();
+        for piece in waiting {
+            self.segment(run, side, piece.seq, &piece.data, piece.length);
+        }
     }
 
-    fn acknowledge(&mut self, side: usize, segment: &Segment<'_>) {
+    fn acknowledge(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
         let own = &self.sides[side];
         // Where the stream begins, the other side's SYN knows better than a SYN of its own, which may be a decoy.
         if !self.midstream && (!own.started || (segment.flags & SYN != 0 && own.is_at_first_byte())) {
-            self.start_stream(side, segment.ack);
+            self.start_stream(run, side, segment.ack);
         }
         self.sides[side].acknowledge(segment.ack);
     }

@@ -12,10 +12,10 @@ pub(crate) fn distance(later: u32, earlier: u32) -> i32 {
 }
 
 /// A segment that waits behind a hole. `data` may be shorter than `length` (snap length).
-struct Piece {
-    seq: u32,
-    length: u32,
-    data: Box<[u8]>,
+pub(crate) struct Piece {
+    pub(crate) seq: u32,
+    pub(crate) length: u32,
+    pub(crate) data: Box<[u8]>,
 }
 
 impl Piece {
@@ -44,6 +44,11 @@ impl Holes {
     fn charge(&mut self, run: &mut Run, cost: u64) {
         self.waiting_bytes += cost;
         run.out_of_order_bytes += cost;
+    }
+
+    pub(crate) fn take_waiting(&mut self, run: &mut Run) -> Vec<Piece> {
+        run.out_of_order_bytes -= std::mem::take(&mut self.waiting_bytes);
+        std::mem::take(&mut self.waiting)
     }
 
     fn insert(&mut self, run: &mut Run, index: usize, piece: Piece) {
