@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hbids.facts import Direction, Verdict
-from tests.detect.cases import ASKED, LIE, WHOLE
+from tests.detect.casebook import ASKED, LIE, WHOLE
 from tests.support import tls
 from tests.support.conversation import Conversation, Packet, greeted, sealing
 from tests.support.judging import alerts, findings_of, judge

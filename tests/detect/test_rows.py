@@ -5,7 +5,7 @@ from __future__ import annotations
 from hbids.config import Thresholds
 from hbids.detect import open_detectors
 from hbids.facts import Facts, Phase
-from tests.detect.cases import LIE
+from tests.detect.casebook import LIE
 from tests.support.conversation import greeted
 from tests.support.decoding import column, decode_conversations
 

@@ -8,11 +8,15 @@ import pytest
 
 from hbids.facts import Verdict
 from hbids.signatures import shipped
-from tests.detect.cases import CASES, EXPOSURE, FIRED_BY_ROWS, Case
+from tests.detect import cases_exchanges, cases_series
+from tests.detect.casebook import CASES, EXPOSURE, FIRED_BY_ROWS, Case
 from tests.support.judging import alerts, judge
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+assert CASES, (cases_exchanges, cases_series)  # written down as they are imported
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

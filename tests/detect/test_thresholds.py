@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hbids.config import Config, Thresholds
-from tests.detect.cases import beats, leaks, numbered, unanswered
+from tests.detect.casebook import beats, leaks, numbered, unanswered
 from tests.support import tls
 from tests.support.conversation import SECOND_NS
 from tests.support.judging import alerts, findings_of, judge

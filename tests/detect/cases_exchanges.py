@@ -1,107 +1,18 @@
-"""What must and must not raise which alert: every signature has a case that fires it and one that nearly does.
-
-A case is a function that gives connections; its decorator says the alerts they raise, all of them, and which other
-signatures they come near to. The exposure of a server that accepts heartbeats (1016500) is left out but where named.
-"""
+"""One request and what comes of it: what fires, and what nearly does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from hbids.facts import Verdict
+from tests.detect.casebook import (
+    ASKED,
+    LIE,
+    WHOLE,
+    case,
+    leak,
+    refusing,
+)
 from tests.support import tls
-from tests.support.conversation import SECOND_NS, START_NS, Conversation, connected, greeted, sealing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-LIE = tls.request(0x4000)
-WHOLE = 16_408
-"""A full AES-GCM record."""
-ASKED = 61
-"""An OpenSSL heartbeat under AES-GCM."""
-EXPOSURE = 1016500
-FIRED_BY_ROWS = frozenset({1016002})
-"""After the handshake both sides seal, so on the wire nobody can tell a clear lie there; test_rows.py has its case."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """Connections and the alerts they raise."""
-
-    build: Callable[[], Conversation | list[Conversation]]
-    fires: dict[int, int]
-    near: frozenset[int]
-    verdict: Verdict
-    """Of the endpoint that fares worst."""
-
-    @property
-    def name(self) -> str:
-        return self.build.__name__.replace("_", " ")
-
-    def conversations(self) -> list[Conversation]:
-        built = self.build()
-        return built if isinstance(built, list) else [built]
-
-
-CASES: list[Case] = []
-
-
-def case(
-    fires: dict[int, int], verdict: Verdict, near: Collection[int] = ()
-) -> Callable[[Callable[[], Conversation | list[Conversation]]], None]:
-    def register(build: Callable[[], Conversation | list[Conversation]]) -> None:
-        CASES.append(Case(build, fires, frozenset(near), verdict))
-
-    return register
-
-
-# --- connections to build on ------------------------------------------------------------------------------------------
-
-
-def numbered(number: int, *, source: int = 1, seconds: float = 1) -> Conversation:
-    """The connections of a series, so many seconds apart, of one source or another."""
-    start_ns = START_NS + round(number * seconds * SECOND_NS)
-    return Conversation(client=f"10.0.0.{source}", server="10.9.9.9", client_port=20_000 + number, start_ns=start_ns)
-
-
-def refusing() -> Conversation:
-    """The server did not agree to heartbeats."""
-    return connected().say_hello(server=tls.server_hello_body(extensions=[]))
-
-
-def leak(conversation: Conversation) -> Conversation:
-    """A lie and its answer, whole in one segment."""
-    conversation.say_hello()
-    conversation.client(tls.request(0x100))
-    conversation.server(tls.answer(0x100)[0])
-    return conversation
-
-
-def leaks(number: int, sources: int = 1) -> list[Conversation]:
-    return [leak(numbered(index, source=1 + index % sources).connect()) for index in range(number)]
-
-
-def unanswered(number: int, *, seconds: float = 60) -> list[Conversation]:
-    """Connections on which one sealed request of honest size is the last that is heard."""
-    found = []
-    for index in range(number):
-        conversation = numbered(index, seconds=seconds).connect().say_hello().finish_handshake()
-        conversation.client(tls.sealed(ASKED))
-        found.append(conversation)
-    return found
-
-
-def beats(number: int, seconds: float) -> Conversation:
-    """Honest heartbeats, answered, spread over so many seconds."""
-    conversation = greeted()
-    for index in range(number):
-        conversation.now_ns = START_NS + SECOND_NS + round(index * seconds * SECOND_NS / (number - 1))
-        conversation.client(tls.honest_request())
-        conversation.server(tls.answer(18)[0])
-    return conversation
-
+from tests.support.conversation import Conversation, connected, greeted, sealing
 
 # --- nothing ----------------------------------------------------------------------------------------------------------
 
@@ -365,110 +276,4 @@ def a_sealed_leak_of_the_client_that_comes_whole() -> Conversation:
     conversation = sealing()
     conversation.server(tls.sealed(ASKED))
     conversation.client(tls.sealed(200))
-    return conversation
-
-
-# --- series -----------------------------------------------------------------------------------------------------------
-
-
-@case({1016210: 1}, Verdict.PROBED)
-def sixty_heartbeats_in_twenty_seconds() -> Conversation:
-    return beats(60, seconds=20)
-
-
-@case({1016210: 2}, Verdict.PROBED)
-def twice_sixty_heartbeats_in_twenty_seconds() -> Conversation:
-    return beats(120, seconds=20)
-
-
-@case({}, Verdict.EXPOSED, near={1016210})
-def fifty_nine_heartbeats_in_twenty_seconds() -> Conversation:
-    return beats(59, seconds=20)
-
-
-@case({}, Verdict.EXPOSED, near={1016210})
-def sixty_heartbeats_in_a_little_more_than_twenty_seconds() -> Conversation:
-    return beats(60, seconds=20.001)
-
-
-@case({1016211: 1}, Verdict.ATTEMPTED)
-def three_sealed_requests_of_one_source_unanswered() -> list[Conversation]:
-    return unanswered(3)
-
-
-@case({}, Verdict.EXPOSED, near={1016211})
-def two_sealed_requests_unanswered() -> list[Conversation]:
-    return unanswered(2)
-
-
-@case({}, Verdict.EXPOSED, near={1016211})
-def three_sealed_requests_unanswered_within_more_than_an_hour() -> list[Conversation]:
-    return unanswered(3, seconds=1801)
-
-
-@case({1016211: 1}, Verdict.PROBED)
-def one_sealed_request_to_a_peer_that_lives_and_keeps_silent() -> Conversation:
-    (conversation,) = unanswered(1)
-    conversation.wait(2).server(tls.application_data())
-    return conversation
-
-
-@case({}, Verdict.EXPOSED, near={1016211})
-def one_sealed_request_to_a_peer_that_was_not_given_the_time() -> Conversation:
-    (conversation,) = unanswered(1)
-    conversation.wait(1.9).server(tls.application_data())
-    return conversation
-
-
-@case({1016200: 1, 1016211: 1}, Verdict.ATTEMPTED)
-def one_sealed_request_that_cannot_be_honest_unanswered() -> Conversation:
-    conversation = sealing()
-    conversation.client(tls.sealed(27))
-    return conversation
-
-
-@case({1016001: 10, 1016100: 10, 1016300: 1}, Verdict.HARVESTED)
-def ten_leaks_to_one_source() -> list[Conversation]:
-    return leaks(10)
-
-
-@case({1016001: 9, 1016100: 9}, Verdict.LEAKED, near={1016300})
-def nine_leaks_to_one_source() -> list[Conversation]:
-    return leaks(9)
-
-
-@case({1016001: 10, 1016100: 10, 1016301: 1}, Verdict.HARVESTED, near={1016300})
-def ten_leaks_to_one_behaviour_from_three_sources() -> list[Conversation]:
-    return leaks(10, sources=3)
-
-
-@case({1016001: 10, 1016100: 10}, Verdict.LEAKED, near={1016300, 1016301})
-def ten_leaks_to_one_behaviour_from_two_sources() -> list[Conversation]:
-    return leaks(10, sources=2)
-
-
-# --- exposure and tools -----------------------------------------------------------------------------------------------
-
-
-@case({EXPOSURE: 1}, Verdict.EXPOSED)
-def a_server_that_agrees_to_heartbeats_twice() -> list[Conversation]:
-    return [numbered(number).connect().say_hello() for number in range(2)]
-
-
-@case({}, Verdict.CLEAR, near={EXPOSURE})
-def a_server_that_is_offered_heartbeats_and_refuses() -> Conversation:
-    return refusing()
-
-
-@case({1016001: 1, 1016600: 1}, Verdict.ATTEMPTED)
-def nmap() -> Conversation:
-    conversation = greeted()
-    conversation.client(tls.request(0x4000, b"Nmap ssl-heartbleed"))
-    return conversation
-
-
-@case({1016001: 1}, Verdict.ATTEMPTED, near={1016600})
-def one_byte_more_than_nmap() -> Conversation:
-    conversation = greeted()
-    conversation.client(tls.request(0x4000, b"Nmap ssl-heartbleed!"))
     return conversation
