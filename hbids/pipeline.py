@@ -158,14 +158,16 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
 
     span = _Span()
     done_bytes, clocks = 0, (time.monotonic(), time.process_time())
-    for argument in inputs:
-        capture = open_capture(os.fspath(argument), native=decoder.name == "native")
+    captures = [open_capture(os.fspath(argument), native=decoder.name == "native") for argument in inputs]
+    sizes = [capture.total_bytes for capture in captures]
+    total_bytes = None if None in sizes else sum(size or 0 for size in sizes)
+    for capture in captures:
         stopped = False
         for batch in capture.batches():
             span.add(batch)
             take(decoder.feed(batch))
             if on_progress:
-                on_progress(done_bytes + capture.bytes_read, capture.total_bytes)
+                on_progress(done_bytes + capture.bytes_read, total_bytes)
             stopped = stop is not None and stop()
             if stopped:
                 break

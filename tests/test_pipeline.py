@@ -241,6 +241,15 @@ def test_progress_goes_on_to_no_more_than_the_whole(engine_name: str, tmp_path: 
     assert 0 < done[-1] <= long.stat().st_size
 
 
+def test_progress_counts_all_inputs_together(engine_name: str) -> None:
+    told: list[tuple[int, int | None]] = []
+    inputs = (STAFFORD, PATCHED)
+    hbids.replay(*inputs, engine=engine_name, collect=False, on_progress=lambda *progress: told.append(progress))
+    size = sum(path.stat().st_size for path in inputs)
+    assert {total for _, total in told} == {size}
+    assert told[-1] == (size, size)
+
+
 def test_stop_ends_the_run_after_the_batch_and_keeps_what_was_found(engine_name: str) -> None:
     asked = 0
 
