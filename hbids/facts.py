@@ -328,6 +328,8 @@ FLOW_DTYPE = np.dtype(
         ("gaps_to_client", "<u4"),
         ("gap_bytes_to_server", "<u8"),
         ("gap_bytes_to_client", "<u8"),
+        ("conflicts_to_server", "<u4"),  # segments that bring other bytes for a place than those that count
+        ("conflicts_to_client", "<u4"),
     ]
 )
 """One row per flow when it ends, and at checkpoints of long flows (``end_reason`` CHECKPOINT, counters cumulative)."""

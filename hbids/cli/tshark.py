@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hbids.cli.carve import FlowKey
-from hbids.decode.reference.network import PROTOCOL_TCP, PROTOCOL_UDP
+from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
 
 __all__ = ["Heartbeats", "TsharkMissing", "heartbeats_by_sender"]
 

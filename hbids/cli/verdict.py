@@ -49,6 +49,7 @@ _HARMLESS = {
 
 _UNSEEN = {
     "chunk_panics": "chunks the native engine failed on (a bug: please report it); flows were joined anew after each",
+    "datagrams_refused": "UDP datagrams with a wrong checksum (decoys, or damage)",
     "datagrams_cut": "DTLS datagrams cut short (capture with a larger snap length)",
     "detectors_forgot": "flows or endpoints that detectors no longer remember",
     "dtls13_records": "records of DTLS 1.3, whose type is sealed",
@@ -57,6 +58,7 @@ _UNSEEN = {
     "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "fragments_malformed": "IP fragments that contradict the others of their packet",
+    "fragments_refused": "IP fragments with a wrong checksum (decoys, or damage)",
     "fragments_overlapping": "IP fragments that overlap; the first copy was taken",
     "frame_truncated": "frames cut short (capture with a larger snap length)",
     "hello_incomplete": "hellos that never came to their end",
@@ -71,10 +73,12 @@ _UNSEEN = {
     "pending_requests_dropped": "unanswered requests forgotten (limits.pending_requests)",
     "record_desync": "times a TLS stream was lost and searched for",
     "record_overlong": "TLS records longer than allowed",
+    "segments_refused": "TCP segments their receiver refused (decoys, or damage)",
     "sources_dropped": "source addresses beyond what an endpoint's entry holds",
     "stream_gaps": "holes in TCP streams (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
     "tunnel_unreadable": "tunnel headers hbids cannot read",
+    "urgent_bytes": "bytes out of band (TCP urgent data)",
     "udp_malformed": "broken UDP headers",
     "victims_outside_home": "findings about endpoints outside the home networks",
 }

@@ -30,6 +30,7 @@ FRAGMENT_COUNTERS = {
     "fragments",
     "fragments_malformed",
     "fragments_overlapping",
+    "fragments_refused",
     "fragments_repeated",
     "packets_evicted",
     "packets_incomplete",
@@ -47,7 +48,10 @@ def part(packet: bytes, start: int, end: int, *, identification: int = 7, more: 
         extension = struct.pack(">BBHI", header[6], 0, start | more, identification)
         return header[:4] + struct.pack(">HB", len(piece) + 8, 44) + header[7:] + extension + piece
     place = (0x2000 if more else 0) | start // 8
-    return header[:2] + struct.pack(">HHH", 20 + len(piece), identification, place) + header[8:] + piece
+    header = (
+        header[:2] + struct.pack(">HHH", 20 + len(piece), identification, place) + header[8:10] + bytes(2) + header[12:]
+    )
+    return header[:10] + framing.checksum(header) + header[12:] + piece
 
 
 def parts(packet: bytes, size: int, *, identification: int = 7) -> list[bytes]:
@@ -129,6 +133,25 @@ def test_the_first_copy_of_overlapping_bytes_counts(engine_name: str) -> None:
         assert found.drops == {"fragments": 3, "fragments_overlapping": 2, "packets_reassembled": 1}
 
 
+@pytest.mark.parametrize("right_first", [False, True])
+def test_a_fragment_with_a_wrong_checksum_is_a_decoy_among_right_ones(engine_name: str, *, right_first: bool) -> None:
+    packet = request()
+    lie = bytearray(packet)
+    lie[-8:] = tls.request(0x3)
+    decoy = bytearray(part(bytes(lie), 16, 28))
+    decoy[10] ^= 0x55
+    pieces = [part(packet, 16, 28), part(packet, 0, 16)]
+    pieces.insert(right_first, bytes(decoy))
+    found = decoded(engine_name, then(opening(), pieces))
+    assert claims(found) == [0x4000]
+    assert found.drops == {"fragments": 3, "fragments_refused": 1, "packets_reassembled": 1}
+
+
+def test_fragments_whose_checksums_are_all_wrong_are_put_together(engine_name: str) -> None:
+    pieces = [piece[:10] + b"\0\0" + piece[12:] for piece in parts(request(), 16)]
+    assert claims(decoded(engine_name, then(opening(), pieces))) == [0x4000]
+
+
 def test_one_fragment_that_covers_what_came_fills_the_rest(engine_name: str) -> None:
     packet = request(payload=LIE + tls.application_data(60))
     pieces = [part(packet, 8, 16), part(packet, 24, 32), part(packet, 88, 93), part(packet, 0, 88)]
@@ -149,7 +172,8 @@ def test_one_fragment_that_covers_what_came_fills_the_rest(engine_name: str) -> 
     ids=["empty", "less than a unit", "past the end", "another end", "past the longest packet"],
 )
 def test_fragments_that_contradict_are_left_out_and_counted(engine_name: str, bad: bytes) -> None:
-    bad = bad[:2] + len(bad).to_bytes(2, "big") + bad[4:]
+    bad = bad[:2] + len(bad).to_bytes(2, "big") + bad[4:10] + bytes(2) + bad[12:]
+    bad = bad[:10] + framing.checksum(bad[:20]) + bad[12:]
     packet = request()
     found = decoded(engine_name, then(opening(), [part(packet, 16, 28), bad, part(packet, 0, 16)]))
     assert claims(found) == [0x4000]

@@ -11,6 +11,7 @@ from hbids.decode.engine import native_available
 from hbids.facts import EndReason
 from tests.conftest import missing
 from tests.decode.conftest import Decode
+from tests.decode.test_decoys import DECOY_COUNTERS
 from tests.decode.test_dtls import DTLS_COUNTERS
 from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
@@ -128,7 +129,13 @@ def test_every_counter_has_a_case() -> None:
     counters = {name for name, _ in _native.Engine(Limits()).counters()}
     tested_elsewhere = {"packets", "bytes", "flows", "flows_evicted", "chunk_panics", "layers_exceeded"}
     unread = {counter for counter, *_ in (*UNREAD.values(), *UNREADABLE.values())}
-    assert counters - tested_elsewhere == {*COUNTED, *unread, *FRAGMENT_COUNTERS, *DTLS_COUNTERS}
+    assert counters - tested_elsewhere == {
+        *COUNTED,
+        *unread,
+        *DECOY_COUNTERS,
+        *FRAGMENT_COUNTERS,
+        *DTLS_COUNTERS,
+    }
 
 
 # --- flows ------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ class Packet:
     flags: int = PSH | ACK
     payload: bytes = b""
     ttl: int = 64
+    urgent: int = 0
+    checksum: bool | None = None
+    """Right, wrong, or as the conversation's."""
     captured_bytes: int | None = None
     """Of the frame, when a snap length cuts it."""
 
@@ -54,13 +57,16 @@ class Conversation:
         server_seq: int = 900_000,
         link: Link = framing.ETHERNET,
         network: Network = framing.either_ip,
+        checksums: bool = False,
     ) -> None:
+        """``checksums``: whether they are right; else the capture was taken before a network card filled them in."""
         self.packets: list[Packet] = []
         self.now_ns = start_ns
         self._addresses = {TO_SERVER: (client, client_port), TO_CLIENT: (server, server_port)}
         self.next_seq = {TO_SERVER: client_seq, TO_CLIENT: server_seq}
         self._link = link
         self._network = network
+        self._checksums = checksums
 
     # --- what happens ---
 
@@ -143,7 +149,9 @@ class Conversation:
     def frame(self, packet: Packet) -> Frame:
         (source, source_port), (target, target_port) = self._addresses[packet.way], self._addresses[_back(packet.way)]
         seq, ack = packet.seq & 0xFFFF_FFFF, packet.ack & 0xFFFF_FFFF
-        segment = framing.tcp(source_port, target_port, seq, ack, packet.flags, packet.payload)
+        segment = framing.tcp(source_port, target_port, seq, ack, packet.flags, packet.payload, urgent=packet.urgent)
+        if self._checksums if packet.checksum is None else packet.checksum:
+            segment = framing.with_checksum(source, target, segment)
         data = self._link.wrap(self._network(source, target, packet.ttl, segment))
         return Frame(packet.time_ns, data[: packet.captured_bytes], len(data), self._link.link_type)
 
@@ -154,6 +162,11 @@ class Conversation:
 def connected() -> Conversation:
     """A connection before its first data."""
     return Conversation().connect()
+
+
+def checked() -> Conversation:
+    """A connection on which both hellos were said, with right checksums."""
+    return Conversation(checksums=True).connect().say_hello()
 
 
 def greeted() -> Conversation:

@@ -82,6 +82,8 @@ class Exchange:
     now_ns: int = START_NS
     frames: list[Frame] = field(default_factory=list)
     numbers: dict[tuple[Direction, int], int] = field(default_factory=dict)
+    checksums: bool = False
+    """Whether datagrams have right ones, or none."""
 
     # --- what happens ---
 
@@ -91,6 +93,8 @@ class Exchange:
             (self.client, self.server) if way == TO_SERVER else (self.server, self.client)
         )
         datagram = struct.pack(">HHHH", source_port, target_port, 8 + len(payload), 0) + payload
+        if self.checksums:
+            datagram = framing.with_checksum(source, target, datagram, PROTOCOL_UDP)
         if ":" in source:
             packet = framing.ipv6(source, target, 64, datagram, first=PROTOCOL_UDP)
         else:

@@ -25,10 +25,37 @@ Network = Callable[[str, str, int, bytes], bytes]
 # --- TCP ------------------------------------------------------------------------------------------------------------
 
 
-def tcp(source: int, target: int, seq: int, ack: int, flags: int, payload: bytes = b"", options: bytes = b"") -> bytes:
+def tcp(
+    source: int,
+    target: int,
+    seq: int,
+    ack: int,
+    flags: int,
+    payload: bytes = b"",
+    options: bytes = b"",
+    *,
+    urgent: int = 0,
+) -> bytes:
+    """Without a checksum, as a host leaves it to its network card."""
     offset = (20 + len(options)) // 4 << 4
-    header = struct.pack(">HHIIBBHHH", source, target, seq, ack, offset, flags, 0xFFFF, 0, 0)
+    header = struct.pack(">HHIIBBHHH", source, target, seq, ack, offset, flags, 0xFFFF, 0, urgent)
     return header + options + payload
+
+
+def checksum(data: bytes) -> bytes:
+    """RFC 1071."""
+    words = struct.unpack(f">{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
+    total: int = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return (0xFFFF - total).to_bytes(2, "big")
+
+
+def with_checksum(source: str, target: str, segment: bytes, protocol: int = PROTOCOL_TCP) -> bytes:
+    """A TCP segment or UDP datagram with a right checksum."""
+    pseudo = ip_address(source).packed + ip_address(target).packed + struct.pack(">II", len(segment), protocol)
+    at = 16 if protocol == PROTOCOL_TCP else 6
+    return segment[:at] + checksum(pseudo + segment) + segment[at + 2 :]
 
 
 # --- IP -------------------------------------------------------------------------------------------------------------
@@ -49,8 +76,8 @@ def ipv4(
     total_length = header_bytes + len(payload) if total_length is None else total_length
     addresses = ip_address(source).packed + ip_address(target).packed
     first = 0x40 | header_bytes // 4
-    header = struct.pack(">BBHHHBBH", first, 0, total_length, 0, fragment, ttl, protocol, 0)
-    return header + addresses + options + payload
+    header = struct.pack(">BBHHHBBH", first, 0, total_length, 0, fragment, ttl, protocol, 0) + addresses + options
+    return header[:10] + checksum(header) + header[12:] + payload
 
 
 def ipv6(

@@ -103,10 +103,13 @@ class Decoy(NamedTuple):
     flags: int
     data: bytes
     late_ns: int
+    ttl: int
+    checksum: bool | None
+    urgent: int
 
 
 _offsets = st.sampled_from([0, 1, -1, -8, 8, -300, 300, 70_000, 1 << 20, 1 << 30, 1 << 31]) | st.integers(-2000, 2000)
-_flags = st.integers(0, 31) | st.sampled_from([SYN, SYN | ACK, RST, FIN | ACK, PSH | ACK])
+_flags = st.integers(0, 63) | st.sampled_from([SYN, SYN | ACK, RST, FIN | ACK, PSH | ACK])
 decoys = st.builds(
     Decoy,
     st.integers(0, 50),
@@ -116,6 +119,9 @@ decoys = st.builds(
     _flags,
     st.sampled_from([b"", b"?", tls.request(7), tls.client_hello(), tls.application_data(600)]),
     st.sampled_from([0, 0, 0, SECOND_NS, 3 * SECOND_NS, 100 * SECOND_NS]),
+    st.sampled_from([64, 64, 3, 200]),
+    st.sampled_from([None, False]),
+    st.integers(0, 12),
 )
 
 
@@ -126,6 +132,9 @@ def throw_in(conversation: Conversation, decoy: Decoy) -> None:
     packets = conversation.packets
     place = decoy.place % (len(packets) + 1)
     time_ns = packets[place - 1].time_ns if place else conversation.now_ns
-    packets.insert(place, Packet(time_ns, decoy.way, seq, ack, decoy.flags, decoy.data))
+    packets.insert(
+        place,
+        Packet(time_ns, decoy.way, seq, ack, decoy.flags, decoy.data, decoy.ttl, decoy.urgent, checksum=decoy.checksum),
+    )
     for packet in packets[place:]:
         packet.time_ns += decoy.late_ns

@@ -16,13 +16,13 @@ from struct import pack
 from typing import NamedTuple, TypeGuard
 
 from hbids.decode.reference.datagram import DatagramWalker
+from hbids.decode.reference.doubt import Doubtful, Reason
 from hbids.decode.reference.layers import Datagram, Segment
-from hbids.decode.reference.network import PROTOCOL_TCP, PROTOCOL_UDP
 from hbids.decode.reference.record import RecordWalker
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.session import Session
 from hbids.decode.reference.stream import Stream
-from hbids.decode.reference.transport import ACK, FIN, RST, SYN
+from hbids.decode.reference.transport import ACK, FIN, PROTOCOL_TCP, PROTOCOL_UDP, RST, SYN, URG
 from hbids.facts import ABSENT, Direction, EndReason, Transport
 
 __all__ = ["FlowTable"]
@@ -106,11 +106,11 @@ class Flow:
         """Whether this SYN begins a new connection between the same endpoints: one that the other side agrees to, since
         it would ignore a decoy."""
         own, other = self._streams[side], self._streams[1 - side]
-        if own.initial_seq == segment.seq:
+        if own.initial_seq == segment.seq or not own.started:
             return False
         if segment.flags & ACK:
             asked = other.initial_seq is not None and segment.ack == (other.initial_seq + 1) & 0xFFFF_FFFF
-            in_use = own.initial_seq is not None or (own.started and not self._walkers[side].at_first_byte)
+            in_use = own.initial_seq is not None or not self._walkers[side].at_first_byte
             return asked and in_use
         has_agreed = self.packets[1 - side] > 0 and other.started
         idle = self._run.time_ns - self.end_ns >= REUSE_IDLE_NS
@@ -129,6 +129,8 @@ class Flow:
         self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
         if isinstance(packet, Segment):
             self._segment(side, packet)
+        elif self._streams[side].credit.has_wrong_checksum(packet, matters=self.has_payload):
+            self._run.counters["datagrams_refused"] += 1
         else:
             self._datagrams.feed(side, packet.payload, packet.length)
             self.has_payload = self._datagrams.seems_dtls
@@ -142,10 +144,13 @@ class Flow:
         own, other = self._streams[side], self._streams[1 - side]
         if segment.flags & SYN:
             self._synchronise(side, segment)
+        has_payload = segment.length > 0 and segment.flags & (ACK | SYN | RST) == ACK
+        doubt = self._doubt(side, segment, has_payload=has_payload)
         if segment.flags & ACK:
             self._acknowledge(1 - side, segment)
-        if segment.length and segment.flags & (ACK | SYN | RST) == ACK:
-            self._payload(side, segment)
+            self._settle(1 - side)  # what is acknowledged was there before
+        if has_payload:
+            self._payload(side, segment, doubt)
         elif segment.length:
             self._run.counters["payloads_ignored"] += 1
         if segment.flags & FIN:
@@ -156,6 +161,25 @@ class Flow:
             self.closed = EndReason.RST
         own.check_hole()
         other.check_hole()
+        self._settle(side)
+        self._settle(1 - side)
+
+    def _doubt(self, side: int, segment: Segment, *, has_payload: bool) -> Reason:
+        """Why its receiver may refuse a segment. Only payload is doubted; checksums of what is skipped anyway are not
+        looked at."""
+        own, other = self._streams[side], self._streams[1 - side]
+        in_order = segment.seq == own.next_seq
+        matters = has_payload and not (in_order and self._walkers[side].skips(segment.length))
+        has_wrong_checksum = own.credit.has_wrong_checksum(segment, matters=matters)
+        if not has_payload:
+            return Reason.NONE
+        doubt = Reason.CHECKSUM if has_wrong_checksum else Reason.NONE
+        _, highest_ttl = self.ttls[side] or (segment.ttl, segment.ttl)
+        if own.credit.has_low_ttl(segment.ttl, highest_ttl):
+            doubt |= Reason.TTL
+        if self.packets[1 - side] and other.is_unseen(segment.ack):
+            doubt |= Reason.FUTURE_ACK
+        return doubt
 
     def _synchronise(self, side: int, segment: Segment) -> None:
         self.set_client(1 - side if segment.flags & ACK else side)
@@ -174,13 +198,27 @@ class Flow:
             stream.start(segment.ack)
         stream.acknowledge(segment.ack)
 
-    def _payload(self, side: int, segment: Segment) -> None:
+    def _payload(self, side: int, segment: Segment, doubt: Reason) -> None:
         self.has_payload = True
         stream = self._streams[side]
         if not stream.started:
             stream.start(segment.seq)
-        if stream.segment(segment.seq, segment.payload, segment.length) and self.closed:
-            self.closed = None  # whatever closed it was not believed by its endpoints
+        if doubt:
+            stream.doubt(Doubtful(segment.seq, segment.length, segment.payload, doubt, segment.ttl, segment.ack))
+            return
+        if segment.flags & URG:
+            stream.urgent_seq = (segment.seq + max(segment.urgent - 1, 0)) & 0xFFFF_FFFF
+        if stream.segment(segment.seq, segment.payload, segment.length):
+            self._reopen()
+
+    def _settle(self, side: int) -> None:
+        if self._streams[side].settle(self._streams[1 - side]):
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Whatever closed it was not believed by its endpoints."""
+        if self.closed:
+            self.closed = None
             self._fin_seen = [False, False]
 
     # --- the end ---
@@ -249,6 +287,7 @@ class Flow:
                 f"heartbeats_{way}": self.session.heartbeats.counts[side],
                 f"gaps_{way}": stream.gaps,
                 f"gap_bytes_{way}": stream.gap_bytes,
+                f"conflicts_{way}": stream.conflicts,
             }
         writer = self._run.rows.flows
         writer.append(writer.pack(fields))

@@ -1,8 +1,9 @@
 """IP fragments, put together (RFC 791 section 3.2, RFC 8200 section 4.5).
 
 Of what overlaps, the copy that came first counts: hosts differ, and newer ones drop the packet; it is counted.
-Fragments that contradict what is known of the packet's end are left out. A packet put together is remembered for a
-moment, so that the copies a two-way span port shows do not begin another.
+Fragments that contradict what is known of the packet's end are left out. Those with a wrong header checksum count only
+where a packet has no others: no router passes them on, but a capture may show them before a network card fills it in.
+A packet put together is remembered for a moment, so that the copies a two-way span port shows do not begin another.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.started_ns = 0
+        self.header_right = False
         self.pieces: list[Piece] = []
         self.protocol = 0
         self.covered = 0
@@ -80,6 +82,7 @@ class Parts:
     def add(self, fragment: Fragment, length: int) -> int:
         """Take what is new; gives how many bytes that are."""
         start = fragment.offset
+        self.header_right = fragment.walk.header_right
         if start == 0 and not (self.pieces and self.pieces[0].start == 0):
             self.protocol = fragment.protocol
         if not fragment.more:
@@ -166,6 +169,13 @@ class Fragments:
             self._forget(key)
             self._begin(key, remembered.again)
         parts = self._waiting.get(key) or self._begin(key, Parts())
+        if fragment.walk.header_right and parts.pieces and not parts.header_right:
+            counters["fragments_refused"] += len(parts.pieces)
+            self._drop(key)
+            parts = self._begin(key, Parts())
+        elif parts.header_right and not fragment.walk.header_right:
+            counters["fragments_refused"] += 1
+            return None
         if not parts.fits(end, more=fragment.more):
             counters["fragments_malformed"] += 1
             return None

@@ -27,6 +27,7 @@ __all__ = [
     "Step",
     "TunnelReader",
     "Walk",
+    "sum_mod_ffff",
 ]
 
 BE16 = Struct(">H")
@@ -67,12 +68,20 @@ class Segment(NamedTuple):
     seq: int
     ack: int
     flags: int
+    urgent: int
+    """Urgent pointer; of use with the flag URG only."""
+    header_right: bool
+    """The IP header's checksum is right, as far as there is one."""
+    claimed_bytes: int
+    """Of the whole segment, its header included."""
+    whole: bytes
+    """Header and payload, as captured."""
     payload: bytes
     length: int
 
 
 class Datagram(NamedTuple):
-    """A UDP datagram that is no tunnel's, as captured; ``length`` and ``payload`` as in :class:`Segment`."""
+    """A UDP datagram that is no tunnel's, as captured; fields as of :class:`Segment`."""
 
     src_addr: bytes
     dst_addr: bytes
@@ -80,6 +89,9 @@ class Datagram(NamedTuple):
     dst_port: int
     vlan: tuple[int, int, int]
     ttl: int
+    header_right: bool
+    claimed_bytes: int
+    whole: bytes
     payload: bytes
     length: int
 
@@ -109,7 +121,7 @@ class Fragment(NamedTuple):
 class Walk:
     """How far the reading of a frame has come: tags so far, and what the innermost IP header said."""
 
-    __slots__ = ("claimed_bytes", "dst_addr", "layers", "src_addr", "tags", "ttl", "tunnels")
+    __slots__ = ("claimed_bytes", "dst_addr", "header_right", "layers", "src_addr", "tags", "ttl", "tunnels")
 
     def __init__(self, tunnels: Mapping[int, TunnelReader]) -> None:
         self.tunnels = tunnels
@@ -119,6 +131,8 @@ class Walk:
         """VLAN identifiers, outermost first."""
         self.src_addr = self.dst_addr = b""
         self.ttl = 0
+        self.header_right = True
+        """Whether the innermost IP header's checksum is right, as far as there is one."""
         self.claimed_bytes = 0
         """Length the innermost IP header claims for what follows it."""
 
@@ -137,3 +151,8 @@ Step = Next | Found
 if TYPE_CHECKING:
     TunnelReader = Callable[[bytes], Next | None]
     """From a datagram's payload to what it carries; None when it is not of this tunnel."""
+
+
+def sum_mod_ffff(data: bytes) -> int:
+    """The sum of all 16-bit words modulo 65535, which is 0 where a checksum is right (RFC 1071)."""
+    return int.from_bytes(data + bytes(len(data) % 2), "big") % 0xFFFF

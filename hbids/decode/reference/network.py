@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hbids.decode.reference.layers import BE16, Fragment, FragmentKey, Layer, Next, Step, Walk
+from hbids.decode.reference.layers import BE16, Fragment, FragmentKey, Layer, Next, Step, Walk, sum_mod_ffff
+from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
 
-__all__ = ["PROTOCOL_TCP", "PROTOCOL_UDP", "V4_MAPPED", "read_ip", "read_ip_payload"]
+__all__ = ["V4_MAPPED", "read_ip", "read_ip_payload"]
 
 V4_MAPPED = bytes(10) + b"\xff\xff"
 
-PROTOCOL_TCP, PROTOCOL_UDP = 6, 17
 LAYER_OF_PROTOCOL = {
     PROTOCOL_TCP: Layer.TCP,
     PROTOCOL_UDP: Layer.UDP,
@@ -54,6 +54,7 @@ def _read_ipv4(walk: Walk, packet: bytes) -> Step:
         return "ip_malformed"
     walk.src_addr, walk.dst_addr = V4_MAPPED + packet[12:16], V4_MAPPED + packet[16:20]
     walk.ttl = packet[8]
+    walk.header_right = len(packet) < header_length or sum_mod_ffff(packet[:header_length]) == 0
     walk.claimed_bytes = total_length - header_length
     protocol, data = packet[9], packet[header_length:total_length]
     place = BE16.unpack_from(packet, 6)[0]
@@ -72,6 +73,7 @@ def _read_ipv6(walk: Walk, packet: bytes) -> Step:
         end = len(packet)
     walk.src_addr, walk.dst_addr = packet[8:24], packet[24:40]
     walk.ttl = packet[7]
+    walk.header_right = True  # it has none
     walk.claimed_bytes = end - 40
     return _read_extensions(walk, packet[6], packet[40:end])
 

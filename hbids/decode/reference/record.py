@@ -58,6 +58,9 @@ class RecordReader(Protocol):
     def plain_text(self, side: int, data: bytes) -> None:
         """Not TLS."""
 
+    def is_skipped(self, side: int) -> bool:
+        """Whether nothing is read of the body of this side's record."""
+
     def plain_gap(self, side: int) -> bool:
         """Some of the plain text is missing; whether TLS may have begun there."""
 
@@ -123,6 +126,12 @@ class RecordWalker:
     def at_first_byte(self) -> bool:
         """Whether nothing has been read yet of a stream seen from its first byte."""
         return self._mode is Mode.START and not self._header
+
+    def skips(self, length: int) -> bool:
+        """Whether nothing of the next ``length`` bytes will be read."""
+        if self._mode is Mode.BODY:
+            return self._remaining >= length and self._reader.is_skipped(self._side)
+        return self._mode is Mode.PLAIN and not self._header and self._reader.is_bulk(self._side, length)
 
     def feed(self, data: bytes) -> None:
         """The next bytes; one call is one segment's worth, which PLAIN and SEARCH rely on."""

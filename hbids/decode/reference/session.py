@@ -213,6 +213,10 @@ class Session:
         elif content_type == HANDSHAKE and not self._sealed[side]:
             self._collect_handshake(side, data)
 
+    def is_skipped(self, side: int) -> bool:
+        """Application data."""
+        return self._record_type[side] == APPLICATION_DATA
+
     def record_gap(self, side: int, length: int) -> None:
         """Some of a body is missing."""
         self._lost[side] = True

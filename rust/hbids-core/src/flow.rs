@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::datagram::Datagrams;
 use crate::dialogue::Dialogue;
+use crate::doubt::{Credit, Reasons, NO_DOUBT};
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
 use crate::layers::{Address, Carried, Segment};
@@ -16,8 +17,8 @@ use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
 use crate::session::{Hello, NO_SUITE, NO_VERSION, TRANSPORT_DTLS, TRANSPORT_TLS};
-use crate::stream::{distance, Holes};
-use crate::transport::{ACK, FIN, RST, SYN};
+use crate::stream::{distance, Holes, TAIL_BYTES};
+use crate::transport::{ACK, FIN, RST, SYN, URG};
 use crate::upgrade_words::TlsStart;
 
 /// Where only one side was captured, a SYN with a new sequence number replaces a flow idle for this long.
@@ -99,6 +100,10 @@ pub(crate) struct Side {
     pub(crate) header: [u8; 6],
     pub(crate) header_length: u8,
     pub(crate) mode: Mode,
+    pub(crate) credit: Credit,
+    /// The last bytes delivered.
+    pub(crate) tail: [u8; TAIL_BYTES],
+    pub(crate) tail_length: u8,
     pub(crate) ttl_min: u8,
     pub(crate) ttl_max: u8,
     pub(crate) started: bool,
@@ -133,6 +138,9 @@ impl Side {
             header: [0; 6],
             header_length: 0,
             mode: Mode::Search,
+            credit: Credit::new(),
+            tail: [0; TAIL_BYTES],
+            tail_length: 0,
             ttl_min: u8::MAX,
             ttl_max: 0,
             started: false,
@@ -296,12 +304,12 @@ impl Flow {
     /// would ignore a decoy.
     pub(crate) fn is_replaced_by(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) -> bool {
         let (own, other) = (&self.sides[side], &self.sides[1 - side]);
-        if own.syn_seen && own.initial_seq == segment.seq {
+        if (own.syn_seen && own.initial_seq == segment.seq) || !own.started {
             return false;
         }
         if segment.flags & ACK != 0 {
             let asked = other.syn_seen && segment.ack == other.initial_seq.wrapping_add(1);
-            let in_use = own.syn_seen || (own.started && !own.is_at_first_byte());
+            let in_use = own.syn_seen || !own.is_at_first_byte();
             return asked && in_use;
         }
         let has_agreed = other.packets > 0 && other.started;
@@ -331,7 +339,13 @@ impl Flow {
         self.end_ns = self.end_ns.max(run.time_ns);
         match packet {
             Carried::Segment(segment) => self.tcp_segment(run, side, segment),
-            Carried::Datagram(datagram) => self.datagram(run, side, datagram),
+            Carried::Datagram(datagram) => {
+                if self.sides[side].credit.has_wrong_checksum(&datagram.checkable, self.has_payload) {
+                    run.counters.datagrams_refused += 1;
+                } else {
+                    self.datagram(run, side, datagram);
+                }
+            }
         }
         self.checkpoint(run);
     }
@@ -341,11 +355,14 @@ impl Flow {
         if segment.flags & SYN != 0 {
             self.synchronise(run, side, segment);
         }
+        let has_payload = segment.length > 0 && segment.flags & (ACK | SYN | RST) == ACK;
+        let doubt = self.doubt(side, segment, has_payload);
         if segment.flags & ACK != 0 {
             self.acknowledge(run, other, segment);
+            self.settle(run, other); // what is acknowledged was there before
         }
-        if segment.length > 0 && segment.flags & (ACK | SYN | RST) == ACK {
-            self.payload(run, side, segment);
+        if has_payload {
+            self.payload(run, side, segment, doubt);
         } else if segment.length > 0 {
             run.counters.payloads_ignored += 1;
         }
@@ -363,6 +380,8 @@ impl Flow {
         }
         self.check_hole(run, side);
         self.check_hole(run, other);
+        self.settle(run, side);
+        self.settle(run, other);
     }
 
     fn checkpoint(&mut self, run: &mut Run) {
@@ -393,6 +412,7 @@ impl Flow {
         let own = &mut self.sides[side];
         own.started = true;
         own.next_seq = seq;
+        own.tail_length = 0;
         own.mode = Mode::Start;
         own.from_first_byte = true;
         let waiting = own.holes.as_mut().map(|holes| holes.take_waiting(run)).unwrap_or_default();
@@ -410,15 +430,29 @@ impl Flow {
         self.sides[side].acknowledge(segment.ack);
     }
 
-    fn payload(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>) {
+    fn payload(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>, doubt: Reasons) {
         self.has_payload = true;
         let own = &mut self.sides[side];
         if !own.started {
             own.started = true;
             own.next_seq = segment.seq;
         }
-        if self.segment(run, side, segment.seq, segment.payload, segment.length) && self.closed.is_some() {
-            // Whatever closed it was not believed by its endpoints.
+        if doubt != NO_DOUBT {
+            self.keep_doubtful(run, side, segment, doubt);
+            return;
+        }
+        if segment.flags & URG != 0 {
+            let urgent_seq = segment.seq.wrapping_add(u32::from(segment.urgent.saturating_sub(1)));
+            own.holes.get_or_insert_default().urgent_seq = Some(urgent_seq);
+        }
+        if self.segment(run, side, segment.seq, segment.payload, segment.length) {
+            self.reopen();
+        }
+    }
+
+    /// Whatever closed it was not believed by its endpoints.
+    pub(crate) fn reopen(&mut self) {
+        if self.closed.is_some() {
             self.closed = None;
             self.sides[0].fin_seen = false;
             self.sides[1].fin_seen = false;
@@ -514,6 +548,9 @@ impl Flow {
         }
         for side in ways {
             table.u64(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gap_bytes));
+        }
+        for side in ways {
+            table.u32(self.sides[side].holes.as_ref().map_or(0, |holes| holes.conflicts));
         }
         table.end_row();
     }

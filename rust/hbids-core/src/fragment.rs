@@ -36,6 +36,7 @@ struct Piece {
 struct Parts {
     key: FragmentKey,
     started_ns: i64,
+    header_right: bool,
     pieces: BTreeMap<usize, Piece>,
     protocol: u8,
     covered: usize,
@@ -48,6 +49,7 @@ impl Parts {
         Self {
             key,
             started_ns: 0,
+            header_right: false,
             pieces: BTreeMap::new(),
             protocol: 0,
             covered: 0,
@@ -86,6 +88,7 @@ impl Parts {
     /// Take what is new; gives how many bytes that are.
     fn add(&mut self, fragment: &Fragment<'_>, length: usize) -> usize {
         let start = fragment.offset;
+        self.header_right = fragment.walk.header_right;
         if start == 0 && !self.pieces.contains_key(&0) {
             self.protocol = fragment.protocol;
         }
@@ -202,6 +205,7 @@ impl Fragments {
         }
         let waiting = self.waiting_at.get(&fragment.key).copied();
         let at = waiting.unwrap_or_else(|| self.begin(Parts::new(fragment.key)));
+        let at = self.preferring_right_headers(run, at, fragment)?;
         let parts = self.waiting.get_mut(&at)?;
         if !parts.fits(end, fragment.more) {
             run.counters.fragments_malformed += 1;
@@ -223,6 +227,21 @@ impl Fragments {
         }
         self.make_room(run);
         whole
+    }
+
+    /// Where the packet is, of which fragments with a wrong header checksum are part only while it has no others.
+    fn preferring_right_headers(&mut self, run: &mut Run, at: u64, fragment: &Fragment<'_>) -> Option<u64> {
+        let parts = self.waiting.get(&at)?;
+        if fragment.walk.header_right && !parts.header_right && !parts.pieces.is_empty() {
+            run.counters.fragments_refused += parts.pieces.len() as u64;
+            self.drop_parts(at);
+            return Some(self.begin(Parts::new(fragment.key)));
+        }
+        if parts.header_right && !fragment.walk.header_right {
+            run.counters.fragments_refused += 1;
+            return None;
+        }
+        Some(at)
     }
 
     /// Nothing more comes.

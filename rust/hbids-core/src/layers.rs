@@ -1,5 +1,6 @@
 //! What reading one header of a frame can come to: the next header, something whole, a fragment, or nothing.
 
+use crate::network::PROTOCOL_UDP;
 use crate::run::Counters;
 
 /// An unused VLAN layer.
@@ -53,11 +54,14 @@ pub(crate) struct Segment<'a> {
     pub(crate) seq: u32,
     pub(crate) ack: u32,
     pub(crate) flags: u8,
+    /// Of use with the flag URG only.
+    pub(crate) urgent: u16,
+    pub(crate) checkable: Checkable<'a>,
     pub(crate) payload: &'a [u8],
     pub(crate) length: u32,
 }
 
-/// A UDP datagram that is no tunnel's, as captured; `length` and `payload` as in [`Segment`].
+/// A UDP datagram that is no tunnel's, as captured; fields as in [`Segment`].
 pub(crate) struct Datagram<'a> {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,
@@ -65,8 +69,55 @@ pub(crate) struct Datagram<'a> {
     pub(crate) dst_port: u16,
     pub(crate) vlan: [u16; 3],
     pub(crate) ttl: u8,
+    pub(crate) checkable: Checkable<'a>,
     pub(crate) payload: &'a [u8],
     pub(crate) length: u32,
+}
+
+/// What a packet's checksum is made of: whether the IP header's is right, the addresses, protocol, and header and payload
+/// as captured, of `claimed` bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Checkable<'a> {
+    pub(crate) header_right: bool,
+    pub(crate) protocol: u8,
+    pub(crate) src_addr: Address,
+    pub(crate) dst_addr: Address,
+    pub(crate) claimed: usize,
+    pub(crate) whole: &'a [u8],
+}
+
+impl Checkable<'_> {
+    /// Whether the receiver's arithmetic comes out (RFC 9293 section 3.1, RFC 768); `None` when the capture lacks some of
+    /// the bytes, or UDP has no checksum. That IPv4 addresses are mapped into IPv6 does not change the sum.
+    pub(crate) fn is_right(&self) -> Option<bool> {
+        if !self.header_right {
+            return Some(false);
+        }
+        let has_none = self.protocol == PROTOCOL_UDP && self.whole.get(6..8) == Some(&[0, 0]);
+        if self.whole.len() < self.claimed || has_none {
+            return None;
+        }
+        let total = sum_mod_ffff(&self.src_addr)
+            + sum_mod_ffff(&self.dst_addr)
+            + u64::from(self.protocol)
+            + self.claimed as u64
+            + sum_mod_ffff(self.whole);
+        Some(total % 0xFFFF == 0)
+    }
+}
+
+/// The sum of all 16-bit words modulo 65535, which is 0 where a checksum is right (RFC 1071).
+pub(crate) fn sum_mod_ffff(data: &[u8]) -> u64 {
+    let mut words = data.chunks_exact(4);
+    let mut total: u64 =
+        words.by_ref().map(|word| u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))).sum();
+    let mut last = [0; 4];
+    last[..words.remainder().len()].copy_from_slice(words.remainder());
+    total += u64::from(u32::from_ne_bytes(last));
+    // 2^16 is 1 modulo 65535, so that words of 32 bits, and bytes in the other order, give the same sum but for the order
+    // of its bytes.
+    let folded = (total % 0xFFFF) as u16;
+    u64::from(folded.to_be())
 }
 
 /// What the fragments of one packet share. `protocol` is 0 in IPv6, where only the first fragment's counts.
@@ -99,12 +150,22 @@ pub(crate) struct Walk {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,
     pub(crate) ttl: u8,
+    /// The innermost IP header's checksum is right, as far as there is one.
+    pub(crate) header_right: bool,
     pub(crate) vlan: [u16; MAX_VLANS],
 }
 
 impl Walk {
     pub(crate) fn new() -> Self {
-        Self { layers: 0, claimed: 0, src_addr: [0; 16], dst_addr: [0; 16], ttl: 0, vlan: [NO_VLAN; MAX_VLANS] }
+        Self {
+            layers: 0,
+            claimed: 0,
+            src_addr: [0; 16],
+            dst_addr: [0; 16],
+            ttl: 0,
+            header_right: true,
+            vlan: [NO_VLAN; MAX_VLANS],
+        }
     }
 
     /// Note a VLAN tag; the outermost are kept.

@@ -5,6 +5,7 @@ pub mod capture;
 
 mod datagram;
 mod dialogue;
+mod doubt;
 mod engine;
 mod flow;
 mod fragment;

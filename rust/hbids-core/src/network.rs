@@ -1,6 +1,6 @@
 //! IPv4 and IPv6 with its extension headers; see `hbids/decode/reference/network.py`.
 
-use crate::layers::{Address, Dropped, Found, Fragment, FragmentKey, Layer, Step, Walk};
+use crate::layers::{sum_mod_ffff, Address, Dropped, Found, Fragment, FragmentKey, Layer, Step, Walk};
 
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
@@ -65,6 +65,7 @@ fn read_ipv4<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
     walk.src_addr = mapped(&header[12..16]);
     walk.dst_addr = mapped(&header[16..20]);
     walk.ttl = header[8];
+    walk.header_right = packet.get(..header_length).is_none_or(|header| sum_mod_ffff(header) == 0);
     walk.claimed = total_length - header_length;
     let (protocol, data) = (header[9], packet.get(header_length..total_length.min(packet.len())).unwrap_or(&[]));
     let place = u16::from_be_bytes([header[6], header[7]]);
@@ -93,6 +94,7 @@ fn read_ipv6<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
     walk.src_addr.copy_from_slice(&header[8..24]);
     walk.dst_addr.copy_from_slice(&header[24..40]);
     walk.ttl = header[7];
+    walk.header_right = true; // it has none
     walk.claimed = end - 40;
     read_extensions(walk, header[6], &packet[40..end.min(packet.len())])
 }

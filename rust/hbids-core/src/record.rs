@@ -69,6 +69,11 @@ impl Side {
         self.mode == Mode::Start && self.header_length == 0
     }
 
+    /// Whether nothing is read of the body of the record at hand.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.record_type == APPLICATION_DATA
+    }
+
     fn seen_header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_length)]
     }

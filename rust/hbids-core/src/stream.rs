@@ -1,10 +1,13 @@
 //! One direction of a TCP connection, back in order: see `hbids/decode/reference/stream.py` for the policy.
 
+use crate::doubt::Doubtful;
 use crate::flow::{Flow, Side};
 use crate::run::Run;
 
 /// Charged for each waiting segment, so that one-byte segments cannot make the list long.
 const PIECE_OVERHEAD_BYTES: u64 = 512;
+/// Of what was delivered last, kept to compare copies with: twice the shortest heartbeat request.
+pub(crate) const TAIL_BYTES: usize = 16;
 
 /// `later - earlier` in 32-bit sequence space (RFC 9293 section 3.4).
 pub(crate) fn distance(later: u32, earlier: u32) -> i32 {
@@ -18,48 +21,98 @@ pub(crate) struct Piece {
     pub(crate) data: Box<[u8]>,
 }
 
-impl Piece {
-    fn cost(&self) -> u64 {
-        self.data.len() as u64 + PIECE_OVERHEAD_BYTES
-    }
+fn cost(data: &[u8]) -> u64 {
+    data.len() as u64 + PIECE_OVERHEAD_BYTES
+}
 
+impl Piece {
     /// Where it begins and ends, counted from `next_seq`.
     fn span(&self, next_seq: u32) -> (i64, i64) {
         let at = i64::from(distance(self.seq, next_seq));
         (at, at + i64::from(self.length))
     }
+
+    /// Whether a segment has other bytes than this, where both have some.
+    fn contradicts(&self, next_seq: u32, ahead: i64, data: &[u8]) -> bool {
+        let begin = self.span(next_seq).0 - ahead;
+        let (one, other) = (part(data, begin.max(0), i64::MAX), part(&self.data, (-begin).max(0), i64::MAX));
+        let both = one.len().min(other.len());
+        one[..both] != other[..both]
+    }
+}
+
+/// The bytes from `begin` to `end`, as far as they are there.
+fn part(of: &[u8], begin: i64, end: i64) -> &[u8] {
+    let place = |at: i64| usize::try_from(at).unwrap_or(0).min(of.len());
+    &of[place(begin)..place(end).max(place(begin))]
 }
 
 /// What is kept of a direction once bytes of it were out of order or missing.
 #[derive(Default)]
 pub(crate) struct Holes {
     waiting: Vec<Piece>,
+    /// In the order in which they came.
+    pub(crate) doubtful: Vec<Doubtful>,
+    /// Of both.
     waiting_bytes: u64,
     since_ns: i64,
+    /// The capture lost the bytes before this one: a segment that was no decoy acknowledged them.
+    pub(crate) lost_until: Option<u32>,
+    /// The byte that its receiver takes out of the stream (RFC 6093 section 3).
+    pub(crate) urgent_seq: Option<u32>,
+    /// Segments that bring other bytes for a place than those that count.
+    pub(crate) conflicts: u32,
     pub(crate) gaps: u32,
     pub(crate) gap_bytes: u64,
 }
 
 impl Holes {
-    fn charge(&mut self, run: &mut Run, cost: u64) {
-        self.waiting_bytes += cost;
-        run.out_of_order_bytes += cost;
+    fn charge(&mut self, run: &mut Run, data: &[u8]) {
+        self.waiting_bytes += cost(data);
+        run.out_of_order_bytes += cost(data);
+    }
+
+    fn discharge(&mut self, run: &mut Run, data: &[u8]) {
+        self.waiting_bytes -= cost(data);
+        run.out_of_order_bytes -= cost(data);
     }
 
     pub(crate) fn take_waiting(&mut self, run: &mut Run) -> Vec<Piece> {
-        run.out_of_order_bytes -= std::mem::take(&mut self.waiting_bytes);
-        std::mem::take(&mut self.waiting)
+        let waiting = std::mem::take(&mut self.waiting);
+        for piece in &waiting {
+            self.discharge(run, &piece.data);
+        }
+        waiting
     }
 
     fn insert(&mut self, run: &mut Run, index: usize, piece: Piece) {
-        self.charge(run, piece.cost());
+        self.charge(run, &piece.data);
         self.waiting.insert(index, piece);
+    }
+
+    pub(crate) fn keep_doubtful(&mut self, run: &mut Run, doubtful: Doubtful) {
+        self.charge(run, &doubtful.data);
+        self.doubtful.push(doubtful);
+    }
+
+    /// Take out those that are marked.
+    pub(crate) fn take_doubtful(&mut self, run: &mut Run, marks: &[bool]) -> Vec<Doubtful> {
+        let (mut taken, mut kept) = (Vec::new(), Vec::new());
+        for (doubtful, is_marked) in std::mem::take(&mut self.doubtful).into_iter().zip(marks) {
+            if *is_marked {
+                self.discharge(run, &doubtful.data);
+                taken.push(doubtful);
+            } else {
+                kept.push(doubtful);
+            }
+        }
+        self.doubtful = kept;
+        taken
     }
 
     fn remove_first(&mut self, run: &mut Run) -> Piece {
         let piece = self.waiting.remove(0);
-        self.waiting_bytes -= piece.cost();
-        run.out_of_order_bytes -= piece.cost();
+        self.discharge(run, &piece.data);
         piece
     }
 }
@@ -76,6 +129,44 @@ impl Side {
     fn first_waiting(&self) -> Option<&Piece> {
         self.holes.as_ref()?.waiting.first()
     }
+
+    fn keep_tail(&mut self, data: &[u8], is_cut: bool) {
+        if is_cut {
+            self.tail_length = 0;
+        } else if let Some(last) = data.last_chunk() {
+            self.tail = *last;
+            self.tail_length = TAIL_BYTES as u8;
+        } else {
+            let kept = usize::from(self.tail_length).min(TAIL_BYTES - data.len());
+            let end = usize::from(self.tail_length);
+            self.tail.copy_within(end - kept..end, 0);
+            self.tail[kept..kept + data.len()].copy_from_slice(data);
+            self.tail_length = (kept + data.len()) as u8;
+        }
+    }
+
+    /// Note it when a segment that begins `-ahead` bytes back has other bytes than those delivered there, as far as they
+    /// are kept. Keep-alives may bring any byte (RFC 9293 section 3.8.4).
+    fn compare_with_tail(&mut self, ahead: i64, data: &[u8], length: u32) {
+        if ahead == 0 || (ahead == -1 && length == 1) {
+            return;
+        }
+        let tail = &self.tail[..usize::from(self.tail_length)];
+        let kept = tail.len() as i64;
+        let (begin, end) = (ahead.max(-kept), (ahead + data.len() as i64).min(0));
+        if begin < end && part(data, begin - ahead, end - ahead) != part(tail, begin + kept, end + kept) {
+            let holes = self.holes.get_or_insert_default();
+            holes.conflicts = holes.conflicts.saturating_add(1);
+        }
+    }
+
+    /// Where in the next bytes the urgent one stands.
+    fn take_urgent(&mut self, begin: u32, length: u32) -> Option<usize> {
+        let holes = self.holes.as_mut()?;
+        let at = u32::try_from(distance(holes.urgent_seq?, begin)).ok().filter(|at| *at < length)?;
+        holes.urgent_seq = None;
+        usize::try_from(at).ok()
+    }
 }
 
 impl Flow {
@@ -86,14 +177,12 @@ impl Flow {
             self.wait(run, side, ahead, data, length);
             return false;
         }
+        self.sides[side].compare_with_tail(ahead, data, length);
         if ahead + i64::from(length) <= 0 {
             run.counters.segments_repeated += 1;
             return false;
         }
-        let old = ahead.unsigned_abs();
-        let new_length = u32::try_from(u64::from(length) - old).unwrap_or(0);
-        let data = usize::try_from(old).ok().and_then(|old| data.get(old..)).unwrap_or(&[]);
-        self.deliver(run, side, data, new_length);
+        self.deliver_new(run, side, ahead, data, length);
         self.drain(run, side);
         true
     }
@@ -118,18 +207,41 @@ impl Flow {
 
     /// Nothing will come any more: give up every hole.
     pub(crate) fn end_stream(&mut self, run: &mut Run, side: usize) {
+        self.end_doubtful(run, side);
         while self.sides[side].first_waiting().is_some() {
             self.skip_hole(run, side);
         }
     }
 
-    fn deliver(&mut self, run: &mut Run, side: usize, data: &[u8], length: u32) {
+    /// Deliver what is new of a segment that begins `-ahead` bytes back.
+    fn deliver_new(&mut self, run: &mut Run, side: usize, ahead: i64, data: &[u8], length: u32) {
+        let old = ahead.unsigned_abs();
+        let new_length = u32::try_from(u64::from(length).saturating_sub(old)).unwrap_or(0);
+        let data = usize::try_from(old).ok().and_then(|old| data.get(old..)).unwrap_or(&[]);
+        self.deliver(run, side, data, new_length);
+    }
+
+    fn deliver(&mut self, run: &mut Run, side: usize, mut data: &[u8], length: u32) {
         let own = &mut self.sides[side];
-        own.next_seq = own.next_seq.wrapping_add(length);
+        let begin = own.next_seq;
+        own.next_seq = begin.wrapping_add(length);
+        let mut missing = u64::from(length).saturating_sub(data.len() as u64);
+        own.keep_tail(data, missing > 0);
+        if let Some(at) = own.take_urgent(begin, length) {
+            run.counters.urgent_bytes += 1;
+            if at < data.len() {
+                let before = &data[..at];
+                data = &data[at + 1..];
+                if !before.is_empty() {
+                    self.feed(run, side, before);
+                }
+            } else {
+                missing -= 1;
+            }
+        }
         if !data.is_empty() {
             self.feed(run, side, data);
         }
-        let missing = u64::from(length).saturating_sub(data.len() as u64);
         if missing > 0 {
             self.lose(run, side, missing);
         }
@@ -154,7 +266,9 @@ impl Flow {
         let end = ahead + i64::from(length);
         let mut at = ahead;
         let mut index = holes.waiting.partition_point(|piece| piece.span(next_seq).0 < ahead);
+        let mut contradicts = false;
         if let Some(before) = index.checked_sub(1).and_then(|index| holes.waiting.get(index)) {
+            contradicts = before.contradicts(next_seq, ahead, data);
             at = at.max(before.span(next_seq).1);
         }
         while at < end {
@@ -170,14 +284,28 @@ impl Flow {
                 holes.insert(run, index, piece);
                 index += 1;
             }
-            match following {
-                Some((_, covered)) => at = at.max(covered),
-                None => break,
-            }
+            let Some(following) = holes.waiting.get(index) else { break };
+            contradicts |= following.contradicts(next_seq, ahead, data);
+            at = at.max(following.span(next_seq).1);
             index += 1;
         }
-        while self.sides[side].first_waiting().is_some() && self.waits_too_much(run, side) {
-            self.skip_hole(run, side);
+        holes.conflicts = holes.conflicts.saturating_add(u32::from(contradicts));
+        self.make_room(run, side);
+    }
+
+    /// Doubtful segments go before holes are given up.
+    pub(crate) fn make_room(&mut self, run: &mut Run, side: usize) {
+        while self.waits_too_much(run, side) {
+            let Some(holes) = self.sides[side].holes.as_mut() else { return };
+            if !holes.doubtful.is_empty() {
+                let oldest = holes.doubtful.remove(0);
+                holes.discharge(run, &oldest.data);
+                run.counters.segments_refused += 1;
+            } else if !holes.waiting.is_empty() {
+                self.skip_hole(run, side);
+            } else {
+                return; // others wait for more than their share
+            }
         }
     }
 
@@ -191,11 +319,18 @@ impl Flow {
         let Some(first_seq) = own.first_waiting().map(|piece| piece.seq) else {
             return;
         };
-        let hole = distance(first_seq, own.next_seq);
-        own.next_seq = first_seq;
+        let begin = own.next_seq;
+        let hole = distance(first_seq, begin);
         if let Some(holes) = own.holes.as_mut() {
             holes.since_ns = run.time_ns;
         }
+        self.fill_with_doubtful(run, side, hole);
+        let own = &mut self.sides[side];
+        if own.next_seq != begin || own.first_waiting().map(|piece| piece.seq) != Some(first_seq) {
+            return;
+        }
+        own.next_seq = first_seq;
+        own.tail_length = 0;
         self.lose(run, side, u64::from(hole.unsigned_abs()));
         self.drain(run, side);
     }
@@ -216,10 +351,10 @@ impl Flow {
             }
             let piece = holes.remove_first(run);
             drained = true;
-            let late = distance(next_seq, piece.seq).unsigned_abs();
-            if late < piece.length {
-                let skip = usize::try_from(late).unwrap_or(usize::MAX);
-                self.deliver(run, side, piece.data.get(skip..).unwrap_or(&[]), piece.length - late);
+            let ahead = i64::from(distance(piece.seq, next_seq));
+            self.sides[side].compare_with_tail(ahead, &piece.data, piece.length);
+            if ahead + i64::from(piece.length) > 0 {
+                self.deliver_new(run, side, ahead, &piece.data, piece.length);
             }
         }
         if drained {
