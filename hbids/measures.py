@@ -20,6 +20,7 @@ __all__ = [
     "leaked_bytes_estimated",
     "overread_bytes",
     "smallest_sealed_record",
+    "unasked_bytes_estimated",
 ]
 
 Integers = npt.NDArray[np.int64]
@@ -29,6 +30,9 @@ HEADER_BYTES = 3
 """Type and payload_length (RFC 6520 section 4)."""
 PADDING_BYTES = 16
 """The least padding of a legal message (RFC 6520 section 4)."""
+
+LARGEST_HONEST_PAYLOAD = 1_024
+"""OpenSSL sends 18 bytes, GnuTLS 284; no honest heartbeat over TLS was seen to come near this."""
 
 GUESSED_SEALING = Sealing(24, 0, 1)
 """For sessions whose suite was not seen: AES-GCM, the most common by far."""
@@ -68,8 +72,8 @@ def leaked_bytes(heartbeats: Rows) -> Integers:
 def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
     """Memory in a sealed answer, estimated: ``max(0, answer plaintext - request plaintext - 16)``, plaintext being
     record bytes less what the suite adds. Exact for AEAD and stream suites if the request had no padding; within a
-    block for CBC."""
-    leaked = np.zeros(len(heartbeats), np.int64)
+    block for CBC. Of an answer whose request was not seen, see :func:`unasked_bytes_estimated`."""
+    leaked = unasked_bytes_estimated(heartbeats)
     answers = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.RESPONSE)
     answers &= heartbeats["answers_message"] != NO_MESSAGE
     for index in np.flatnonzero(answers):
@@ -78,6 +82,18 @@ def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
         request = sealing.plaintext_bytes(int(row["request_record_length"]))
         leaked[index] = max(0, _answer_plaintext(row, sealing) - request - PADDING_BYTES)
     return leaked
+
+
+def unasked_bytes_estimated(heartbeats: Rows) -> Integers:
+    """Memory in an answer whose request was not seen, estimated: the whole payload, since the tools of harm send next
+    to none of their own. 0 where an honest heartbeat could be as large (:data:`LARGEST_HONEST_PAYLOAD`)."""
+    answers = (heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] == NO_MESSAGE)
+    seen = heartbeats["bytes_seen"].astype(np.int64)
+    payload = np.minimum(heartbeats["claimed_length"], seen - HEADER_BYTES)
+    for index in np.flatnonzero(answers & is_sealed(heartbeats)):
+        row = heartbeats[index]
+        payload[index] = _answer_plaintext(row, _sealing(row) or GUESSED_SEALING) - HEADER_BYTES - PADDING_BYTES
+    return np.where(answers & (payload > LARGEST_HONEST_PAYLOAD), payload, 0)
 
 
 def smallest_sealed_record(row: np.void) -> int | None:

@@ -28,6 +28,7 @@ CONTEXT_KEYS = frozenset(
         "answer_records",
         "answers",
         "claimed_length",
+        "conflicts",
         "evidence",
         "leaked_bytes",
         "leaked_bytes_estimated",

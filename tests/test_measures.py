@@ -270,10 +270,11 @@ def test_bytes_the_capture_lost_are_not_counted_as_leaked(lost: int) -> None:
     assert all_of_it - lost - 24 * 5 <= some <= all_of_it - lost + 24
 
 
-def test_a_sealed_answer_whose_request_was_not_seen_is_not_measured() -> None:
-    row = sealed_answer(16_408, 16_408, 1, ABSENT)
+@pytest.mark.parametrize(("seen", "leaked"), [(16_408, 16_384 - 19), (61, 0)])
+def test_of_a_sealed_answer_whose_request_was_not_seen_all_payload_is_taken_for_leaked(seen: int, leaked: int) -> None:
+    row = sealed_answer(seen, seen, 1, ABSENT)
     row["answers_message"] = 0
-    assert leaked_bytes_estimated(row).tolist() == [0]
+    assert leaked_bytes_estimated(row).tolist() == [leaked]
 
 
 @pytest.mark.parametrize(("asked", "flag"), [(42, True), (43, False), (61, False)])

@@ -11,7 +11,8 @@ import dpkt
 from hbids.config import Limits
 from hbids.decode.reference.frame import FrameReader
 from hbids.decode.reference.layers import Fragment, Segment
-from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP, V4_MAPPED
+from hbids.decode.reference.network import V4_MAPPED
+from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

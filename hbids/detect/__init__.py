@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hbids.detect.evasion import EvasionDetector
 from hbids.detect.exposure import ExposureDetector
 from hbids.detect.flood import FloodDetector
 from hbids.detect.harvest import HarvestDetector
@@ -15,6 +16,7 @@ from hbids.detect.leak import LeakDetector
 from hbids.detect.request import RequestDetector
 from hbids.detect.sealed import SealedDetector
 from hbids.detect.unanswered import UnansweredDetector
+from hbids.detect.unasked import UnaskedDetector
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -34,10 +36,12 @@ __all__ = ["DETECTORS", "open_detectors"]
 DETECTORS = (
     RequestDetector,
     LeakDetector,
+    UnaskedDetector,
     SealedDetector,
     HarvestDetector,
     FloodDetector,
     UnansweredDetector,
+    EvasionDetector,
     ExposureDetector,
 )
 

@@ -14,8 +14,8 @@ Evidence
     only bytes on the wire counted. Sealed: answer plaintext less request plaintext less 16, plaintext being record
     bytes less what the negotiated suite adds; marked an estimate.
 Limits
-    An answer whose request was not captured is not measured. Sealed estimates under CBC are off by up to a block; TLS
-    compression would make them too small.
+    An answer whose request was not captured is the unasked detector's. Sealed estimates under CBC are off by up to a
+    block; TLS compression would make them too small.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ Evidence
     The request records, and the absence of heartbeat records the other way until the flow ended.
 Limits
     An inference: a peer that died, or an answer lost by the capture, also leaves silence. A direction with missing
-    bytes is therefore not judged by a single request.
+    bytes is therefore not judged by a single request, and one that was not captured at all only by requests that could
+    not be honest.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ class UnansweredDetector:
 
     def _judge(self, left: list[Asked], flow: np.void) -> list[Finding]:
         row = left[-1].row
+        if flow[f"packets_{_way_back(row)}"] == 0:
+            left = [asked for asked in left if asked.dishonest]
+            if not left:
+                return []
         end_ns = int(flow["end_time_ns"])
         key = request_key(row)
         times = [*(self._series.get(key) or []), *[end_ns] * len(left)]
@@ -101,10 +106,14 @@ class UnansweredDetector:
         return [Finding(UNANSWERED, end_ns, flow_context(row), direction, direction, verdict, context)]
 
     def _silent_while_alive(self, row: np.void, flow: np.void) -> bool:
-        way = "to_client" if row["direction"] == Direction.TO_SERVER else "to_server"
+        way = _way_back(row)
         waited_ns = int(flow["end_time_ns"]) - int(row["end_time_ns"])
         return bool(
             waited_ns >= self._thresholds.unanswered_wait_ns
             and flow[f"packets_{way}"] > row[f"packets_{way}"]
             and flow[f"gaps_{way}"] == 0
         )
+
+
+def _way_back(row: np.void) -> str:
+    return "to_client" if row["direction"] == Direction.TO_SERVER else "to_server"

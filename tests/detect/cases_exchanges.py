@@ -12,7 +12,75 @@ from tests.detect.casebook import (
     refusing,
 )
 from tests.support import tls
-from tests.support.conversation import Conversation, connected, greeted, sealing
+from tests.support.conversation import TO_CLIENT, TO_SERVER, Conversation, connected, greeted, sealing
+
+# --- what is missing --------------------------------------------------------------------------------------------------
+
+
+def answer_alone(claimed: int, *, to_client: bool = True) -> Conversation:
+    """The answer to a lie that was not captured."""
+    conversation = greeted()
+    conversation.lose(*(conversation.client if to_client else conversation.server)(LIE))
+    for record in tls.answer(claimed):
+        (conversation.server if to_client else conversation.client)(record)
+    return conversation
+
+
+@case({1016120: 1}, Verdict.LEAKED, near={1016100, 1016121, 1016122})
+def a_servers_answer_alone() -> Conversation:
+    return answer_alone(0x4000).lose_way(TO_SERVER)
+
+
+@case({1016120: 1}, Verdict.LEAKED)
+def a_servers_answer_behind_a_loss() -> Conversation:
+    return answer_alone(0xFFFF)
+
+
+@case({1016121: 1}, Verdict.LEAKED, near={1016101, 1016120})
+def a_clients_answer_alone() -> Conversation:
+    return answer_alone(0x4000, to_client=False).lose_way(TO_CLIENT)
+
+
+@case({1016122: 1}, Verdict.PROBED, near={1016120})
+def a_small_answer_alone() -> Conversation:
+    return answer_alone(300)
+
+
+@case({1016220: 1}, Verdict.LEAKED, near={1016201})
+def a_servers_sealed_answer_alone() -> Conversation:
+    conversation = sealing()
+    conversation.client(tls.sealed(ASKED))
+    conversation.server(tls.sealed(WHOLE, WHOLE, WHOLE, 42))
+    return conversation.lose_way(TO_SERVER)
+
+
+@case({}, Verdict.EXPOSED, near={1016122, 1016220})
+def sealed_heartbeats_of_which_one_way_was_captured() -> Conversation:
+    conversation = sealing()
+    for _ in range(3):
+        conversation.client(tls.sealed(ASKED))
+        conversation.server(tls.sealed(ASKED))
+    return conversation.lose_way(TO_SERVER)
+
+
+# --- evasion ----------------------------------------------------------------------------------------------------------
+
+
+@case({1016001: 1, 1016030: 1}, Verdict.ATTEMPTED)
+def a_lie_and_something_else_in_its_place() -> Conversation:
+    conversation = greeted()
+    seq = conversation.next_seq[TO_SERVER]
+    conversation.client(LIE)
+    conversation.stray(TO_SERVER, tls.request(0), seq=seq)
+    return conversation
+
+
+@case({}, Verdict.EXPOSED, near={1016030})
+def segments_that_repeat() -> Conversation:
+    conversation = greeted()
+    conversation.repeat(*conversation.client(tls.application_data(40)))
+    return conversation
+
 
 # --- nothing ----------------------------------------------------------------------------------------------------------
 

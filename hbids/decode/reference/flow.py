@@ -100,6 +100,10 @@ class Flow:
         """Which way this side's packets go."""
         return Direction.TO_SERVER if self.is_client(side) else Direction.TO_CLIENT
 
+    def has_lost(self, side: int) -> bool:
+        """Whether bytes of this side were acknowledged that the capture lacks."""
+        return self._streams[side].lost_until is not None
+
     # --- packets ---
 
     def is_replaced_by(self, side: int, segment: Segment) -> bool:
@@ -233,8 +237,8 @@ class Flow:
 
     def end(self, reason: EndReason) -> None:
         """Read what waits, and write the rows."""
-        for stream in self._streams:
-            stream.end()
+        for side in (0, 1):
+            self._streams[side].end(self._streams[1 - side])
         self._datagrams.end()
         self.session.end()
         self._write(self.closed or reason)

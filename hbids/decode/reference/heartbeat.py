@@ -8,7 +8,8 @@ seen).
 
 In DTLS each record is a message, of an answer too (RFC 6520 section 4).
 
-Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer;
+Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer,
+and so is a full-size record of a server whose client's requests could not be seen;
 after a full-size record of an answer, the next one continues it unless another request is waiting.
 """
 
@@ -130,6 +131,9 @@ class HeartbeatFlow(Protocol):
     def may_have_missed(self, side: int) -> bool:
         """Whether requests of this side could be missing from the capture."""
 
+    def is_client(self, side: int) -> bool:
+        """Whether this side is the client, as far as is known."""
+
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row."""
 
@@ -240,7 +244,8 @@ class Heartbeats:
             request = self._request_answered(side, claimed) if kind is Kind.RESPONSE else NO_REQUEST
         else:
             request = self._sealed_request_answered(side, opening.length)
-            kind = Kind.REQUEST if request is NO_REQUEST else Kind.RESPONSE
+            is_answer = request is not NO_REQUEST or self._answers_the_unseen(side, opening.length)
+            kind = Kind.RESPONSE if is_answer else Kind.REQUEST
         message = Message(
             message_id=self._run.next_message_id(),
             time_ns=opening.time_ns,
@@ -284,6 +289,14 @@ class Heartbeats:
         request = next(echoed, None) or min(waiting, key=lambda request: request.record_length)
         waiting.remove(request)
         return request
+
+    def _answers_the_unseen(self, side: int, length: int) -> bool:
+        """Whether a sealed record of a server answers a request that was not captured: no honest request is so long."""
+        return (
+            length >= self._flow.fragment_bytes
+            and not self._flow.is_client(side)
+            and self._flow.may_have_missed(1 - side)
+        )
 
     def _waiting(self, side: int) -> deque[Request]:
         """This side's requests that a sealed record may still answer."""

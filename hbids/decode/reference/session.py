@@ -67,6 +67,9 @@ class SessionFlow(Protocol):
     def is_client(self, side: int) -> bool:
         """Whether this side is the client, as far as is known."""
 
+    def has_lost(self, side: int) -> bool:
+        """Whether bytes of this side were acknowledged that the capture lacks."""
+
     def set_client(self, side: int) -> None:
         """This side is the client."""
 
@@ -431,9 +434,14 @@ class Session:
             return Phase.HANDSHAKE
         return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
 
+    def is_client(self, side: int) -> bool:
+        """As far as is known."""
+        return self._flow.is_client(side)
+
     def may_have_missed(self, side: int) -> bool:
         """Requests of a side that was joined late, lost bytes, or was not captured."""
-        return self._flow.midstream or self._lost[side] or self._flow.packets[side] == 0
+        has_lost = self._lost[side] or self._flow.has_lost(side)
+        return self._flow.midstream or has_lost or self._flow.packets[side] == 0
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""

@@ -107,6 +107,11 @@ class Stream:
         is_lost = self.lost_until is not None and distance(ack, self.lost_until) <= 0
         return self.started and distance(ack, self.next_seq) > 1 and not is_lost
 
+    def lose_before(self, ack: int) -> None:
+        """The other side has taken bytes that were not captured."""
+        if self.is_unseen(ack):
+            self.lost_until = ack
+
     def segment(self, seq: int, data: bytes, length: int) -> bool:
         """Take a segment. True when it brought anything new in order."""
         ahead = distance(seq, self.next_seq)
@@ -136,12 +141,13 @@ class Stream:
         if self._run.time_ns - self._hole_since_ns >= wait_ns:
             self._skip_hole()
 
-    def end(self) -> None:
+    def end(self, other: Stream) -> None:
         """Nothing will come any more: give up every hole. A doubtful segment that the receiver could have acknowledged
         and did not is a decoy."""
         for doubtful in self._take_doubtful(lambda _: True):
             is_credible = self.acked is None or doubtful.reason is Reason.FUTURE_ACK
             if is_credible and not self._is_replaced(doubtful):
+                other.lose_before(doubtful.ack)
                 self.segment(doubtful.seq, doubtful.data, doubtful.length)
             else:
                 self._run.counters["segments_refused"] += 1
@@ -177,8 +183,7 @@ class Stream:
                 self._run.counters["segments_refused"] += 1
                 continue
             self.credit.was_taken(doubtful)
-            if doubtful.reason & Reason.FUTURE_ACK and other.is_unseen(doubtful.ack):
-                other.lost_until = doubtful.ack
+            other.lose_before(doubtful.ack)
             is_new |= self.segment(doubtful.seq, doubtful.data, doubtful.length)
         return is_new
 
@@ -222,7 +227,7 @@ class Stream:
         self._reader.gap(length)
 
     def _contradicts_tail(self, ahead: int, data: bytes, length: int) -> bool:
-        """Whether a segment that begins ``-ahead`` bytes back has other bytes than those delivered there, as far as kept.
+        """Whether a segment that begins ``-ahead`` bytes back has other bytes than those delivered there, where kept.
         Keep-alives may bring any byte (RFC 9293 section 3.8.4)."""
         if ahead == 0 or (ahead == -1 and length == 1):
             return False

@@ -91,6 +91,18 @@ impl Side {
             && self.holes.as_ref().and_then(|holes| holes.lost_until).is_none_or(|lost| distance(ack, lost) > 0)
     }
 
+    /// Whether bytes of this side were acknowledged that the capture lacks.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.holes.as_ref().is_some_and(|holes| holes.lost_until.is_some())
+    }
+
+    /// The other side has taken bytes that were not captured.
+    fn lose_before(&mut self, ack: u32) {
+        if self.is_unseen(ack) {
+            self.holes.get_or_insert_default().lost_until = Some(ack);
+        }
+    }
+
     fn has_doubtful(&self) -> bool {
         self.holes.as_ref().is_some_and(|holes| !holes.doubtful.is_empty())
     }
@@ -176,9 +188,7 @@ impl Flow {
                 continue;
             }
             own.credit.was_taken(&doubtful);
-            if doubtful.reasons & FUTURE_ACK != 0 && other.is_unseen(doubtful.ack) {
-                other.holes.get_or_insert_default().lost_until = Some(doubtful.ack);
-            }
+            other.lose_before(doubtful.ack);
             is_new |= self.segment(run, side, doubtful.seq, &doubtful.data, doubtful.length);
         }
         if is_new {
@@ -196,6 +206,7 @@ impl Flow {
             let own = &self.sides[side];
             let is_credible = !own.ack_seen || doubtful.reasons == FUTURE_ACK;
             if is_credible && !own.is_replaced(&doubtful) {
+                self.sides[1 - side].lose_before(doubtful.ack);
                 self.segment(run, side, doubtful.seq, &doubtful.data, doubtful.length);
             } else {
                 run.counters.segments_refused += 1;

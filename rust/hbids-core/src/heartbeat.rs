@@ -236,7 +236,7 @@ impl Flow {
     /// Requests of a side that was joined late, lost bytes, or was not captured.
     fn may_have_missed(&self, side: usize) -> bool {
         let side = &self.sides[side];
-        self.midstream || side.lost || side.packets == 0
+        self.midstream || side.lost || side.has_lost() || side.packets == 0
     }
 
     /// A header of type 24.
@@ -356,6 +356,8 @@ impl Flow {
         let spans_records = !self.is_datagrams();
         let may_have_missed = self.may_have_missed(1 - side);
         let fragment_bytes = self.fragment_bytes;
+        // No honest request is so long: a full-size record of a server answers one that was not captured.
+        let answers_the_unseen = opening.length >= fragment_bytes && side != self.client() && may_have_missed;
         let Some(heartbeats) = self.heartbeats.as_mut() else {
             return;
         };
@@ -373,7 +375,7 @@ impl Flow {
             }
         } else {
             let answered = heartbeats.sealed_request_answered(run, side, opening.length, fragment_bytes);
-            (if answered.is_some() { Kind::Response } else { Kind::Request }, answered)
+            (if answered.is_some() || answers_the_unseen { Kind::Response } else { Kind::Request }, answered)
         };
         let message = Message {
             message_id: run.next_message_id(),
