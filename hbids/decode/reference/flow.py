@@ -145,7 +145,7 @@ class Flow:
             self._write(EndReason.CHECKPOINT)
 
     def _segment(self, side: int, segment: Segment) -> None:
-        own, other = self._streams[side], self._streams[1 - side]
+        own = self._streams[side]
         if segment.flags & SYN:
             self._synchronise(side, segment)
         has_payload = segment.length > 0 and segment.flags & (ACK | SYN | RST) == ACK
@@ -163,10 +163,9 @@ class Flow:
                 self.closed = EndReason.FIN
         if segment.flags & RST and (not own.started or own.is_near(segment.seq, RST_WINDOW)):
             self.closed = EndReason.RST
-        own.check_hole()
-        other.check_hole()
-        self._settle(side)
-        self._settle(1 - side)
+        for each in (side, 1 - side):
+            self._streams[each].check_hole()
+            self._settle(each)
 
     def _doubt(self, side: int, segment: Segment, *, has_payload: bool) -> Reason:
         """Why its receiver may refuse a segment. Only payload is doubted; checksums of what is skipped anyway are not

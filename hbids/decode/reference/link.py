@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hbids.decode.reference.layers import BE16, Layer, Next, Step, Walk
+from hbids.decode.reference.layers import BE16, Layer, Next, Step, Walk, sum_mod_ffff
 
 __all__ = ["by_ethertype", "first_layer", "read_ethernet", "read_mpls", "read_ppp", "read_pppoe", "read_vlan"]
 
@@ -134,8 +134,7 @@ def _is_sound_ip(payload: bytes) -> bool:
     if payload[0] >> 4 == 6:
         return len(payload) >= 40 and 40 + BE16.unpack_from(payload, 4)[0] == len(payload)
     header = payload[: (payload[0] & 0x0F) * 4]
-    total = sum(word for (word,) in BE16.iter_unpack(header[: len(header) // 2 * 2]))
-    return len(header) >= 20 and total > 0 and total % 0xFFFF == 0
+    return len(header) >= 20 and sum_mod_ffff(header) == 0
 
 
 def _looks_like_ethernet(data: bytes) -> bool:

@@ -143,7 +143,7 @@ pub(crate) struct Datagrams {
 impl Flow {
     /// A datagram's payload.
     pub(crate) fn datagram(&mut self, run: &mut Run, side: usize, datagram: &Datagram<'_>) {
-        let (data, length) = (datagram.payload, datagram.length as usize);
+        let (data, length) = (datagram.payload(), datagram.length as usize);
         let mut fills = false;
         if !self.is_tls() {
             fills = fills_exactly(data, length);

@@ -1,7 +1,7 @@
 //! Segments that their receiver may have refused: see `hbids/decode/reference/doubt.py` for what is doubted and why.
 
 use crate::flow::{Flow, Side};
-use crate::layers::{Checkable, Segment};
+use crate::layers::Segment;
 use crate::record::Mode;
 use crate::run::Run;
 use crate::stream::distance;
@@ -53,11 +53,11 @@ impl Credit {
 
     /// Whether a packet has a wrong checksum on a side that makes right ones. Looked at only where it `matters`, or where
     /// nothing is known yet.
-    pub(crate) fn has_wrong_checksum(&mut self, packet: &Checkable<'_>, matters: bool) -> bool {
+    pub(crate) fn has_wrong_checksum(&mut self, matters: bool, is_right: impl FnOnce() -> Option<bool>) -> bool {
         if self.checksums == Checksums::Ignored || !(matters || self.checksums == Checksums::Unknown) {
             return false;
         }
-        match packet.is_right() {
+        match is_right() {
             None => false,
             Some(true) => {
                 self.checksums = Checksums::Right;
@@ -119,7 +119,7 @@ impl Flow {
     pub(crate) fn doubt(&mut self, side: usize, segment: &Segment<'_>, has_payload: bool) -> Reasons {
         let in_order = segment.seq == self.sides[side].next_seq;
         let matters = has_payload && !(in_order && self.skips(side, segment.length));
-        let has_wrong_checksum = self.sides[side].credit.has_wrong_checksum(&segment.checkable, matters);
+        let has_wrong_checksum = self.sides[side].credit.has_wrong_checksum(matters, || segment.is_checksum_right());
         if !has_payload {
             return NO_DOUBT;
         }
@@ -152,7 +152,7 @@ impl Flow {
         let doubtful = Doubtful {
             seq: segment.seq,
             length: segment.length,
-            data: segment.payload.into(),
+            data: segment.payload().into(),
             reasons,
             ttl: segment.ttl,
             ack: segment.ack,

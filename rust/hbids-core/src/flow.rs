@@ -340,7 +340,8 @@ impl Flow {
         match packet {
             Carried::Segment(segment) => self.tcp_segment(run, side, segment),
             Carried::Datagram(datagram) => {
-                if self.sides[side].credit.has_wrong_checksum(&datagram.checkable, self.has_payload) {
+                let credit = &mut self.sides[side].credit;
+                if credit.has_wrong_checksum(self.has_payload, || datagram.is_checksum_right()) {
                     run.counters.datagrams_refused += 1;
                 } else {
                     self.datagram(run, side, datagram);
@@ -359,7 +360,9 @@ impl Flow {
         let doubt = self.doubt(side, segment, has_payload);
         if segment.flags & ACK != 0 {
             self.acknowledge(run, other, segment);
-            self.settle(run, other); // what is acknowledged was there before
+            if self.sides[other].holes.is_some() {
+                self.settle(run, other); // what is acknowledged was there before
+            }
         }
         if has_payload {
             self.payload(run, side, segment, doubt);
@@ -378,10 +381,12 @@ impl Flow {
                 self.closed = Some(EndReason::Rst);
             }
         }
-        self.check_hole(run, side);
-        self.check_hole(run, other);
-        self.settle(run, side);
-        self.settle(run, other);
+        for side in [side, other] {
+            if self.sides[side].holes.is_some() {
+                self.check_hole(run, side);
+                self.settle(run, side);
+            }
+        }
     }
 
     fn checkpoint(&mut self, run: &mut Run) {
@@ -445,7 +450,7 @@ impl Flow {
             let urgent_seq = segment.seq.wrapping_add(u32::from(segment.urgent.saturating_sub(1)));
             own.holes.get_or_insert_default().urgent_seq = Some(urgent_seq);
         }
-        if self.segment(run, side, segment.seq, segment.payload, segment.length) {
+        if self.segment(run, side, segment.seq, segment.payload(), segment.length) {
             self.reopen();
         }
     }

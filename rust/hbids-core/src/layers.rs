@@ -1,7 +1,8 @@
 //! What reading one header of a frame can come to: the next header, something whole, a fragment, or nothing.
 
-use crate::network::PROTOCOL_UDP;
+use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::run::Counters;
+use crate::transport::UDP_HEADER_BYTES;
 
 /// An unused VLAN layer.
 pub const NO_VLAN: u16 = 0xFFFF;
@@ -42,8 +43,7 @@ pub(crate) enum Carried<'a> {
     Datagram(Datagram<'a>),
 }
 
-/// A TCP segment as captured. `length` is the payload length the headers claim; `payload` may be shorter when a snap
-/// length cut the frame.
+/// A TCP segment as captured. `length` is the payload length the headers claim.
 pub(crate) struct Segment<'a> {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,
@@ -56,9 +56,25 @@ pub(crate) struct Segment<'a> {
     pub(crate) flags: u8,
     /// Of use with the flag URG only.
     pub(crate) urgent: u16,
-    pub(crate) checkable: Checkable<'a>,
-    pub(crate) payload: &'a [u8],
+    /// The IP header's checksum is right, as far as there is one.
+    pub(crate) header_right: bool,
+    pub(crate) header_length: u8,
+    /// Header and payload, as captured.
+    pub(crate) whole: &'a [u8],
     pub(crate) length: u32,
+}
+
+impl<'a> Segment<'a> {
+    /// May be shorter than `length`, when a snap length cut the frame.
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        rest(self.whole, self.header_length.into())
+    }
+
+    /// As of [`is_checksum_right`].
+    pub(crate) fn is_checksum_right(&self) -> Option<bool> {
+        let claimed = usize::from(self.header_length) + self.length as usize;
+        is_checksum_right(self.header_right, PROTOCOL_TCP, [&self.src_addr, &self.dst_addr], self.whole, claimed)
+    }
 }
 
 /// A UDP datagram that is no tunnel's, as captured; fields as in [`Segment`].
@@ -69,55 +85,63 @@ pub(crate) struct Datagram<'a> {
     pub(crate) dst_port: u16,
     pub(crate) vlan: [u16; 3],
     pub(crate) ttl: u8,
-    pub(crate) checkable: Checkable<'a>,
-    pub(crate) payload: &'a [u8],
+    pub(crate) header_right: bool,
+    pub(crate) whole: &'a [u8],
     pub(crate) length: u32,
 }
 
-/// What a packet's checksum is made of: whether the IP header's is right, the addresses, protocol, and header and payload
-/// as captured, of `claimed` bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct Checkable<'a> {
-    pub(crate) header_right: bool,
-    pub(crate) protocol: u8,
-    pub(crate) src_addr: Address,
-    pub(crate) dst_addr: Address,
-    pub(crate) claimed: usize,
-    pub(crate) whole: &'a [u8],
-}
+impl<'a> Datagram<'a> {
+    /// As in [`Segment::payload`].
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        rest(self.whole, UDP_HEADER_BYTES)
+    }
 
-impl Checkable<'_> {
-    /// Whether the receiver's arithmetic comes out (RFC 9293 section 3.1, RFC 768); `None` when the capture lacks some of
-    /// the bytes, or UDP has no checksum. That IPv4 addresses are mapped into IPv6 does not change the sum.
-    pub(crate) fn is_right(&self) -> Option<bool> {
-        if !self.header_right {
-            return Some(false);
-        }
-        let has_none = self.protocol == PROTOCOL_UDP && self.whole.get(6..8) == Some(&[0, 0]);
-        if self.whole.len() < self.claimed || has_none {
+    /// As of [`is_checksum_right`]; `None` also when it has none.
+    pub(crate) fn is_checksum_right(&self) -> Option<bool> {
+        if self.header_right && self.whole.get(6..8) == Some(&[0, 0]) {
             return None;
         }
-        let total = sum_mod_ffff(&self.src_addr)
-            + sum_mod_ffff(&self.dst_addr)
-            + u64::from(self.protocol)
-            + self.claimed as u64
-            + sum_mod_ffff(self.whole);
-        Some(total % 0xFFFF == 0)
+        let claimed = UDP_HEADER_BYTES + self.length as usize;
+        is_checksum_right(self.header_right, PROTOCOL_UDP, [&self.src_addr, &self.dst_addr], self.whole, claimed)
     }
 }
 
-/// The sum of all 16-bit words modulo 65535, which is 0 where a checksum is right (RFC 1071).
-pub(crate) fn sum_mod_ffff(data: &[u8]) -> u64 {
+/// Whether the receiver's arithmetic comes out (RFC 9293 section 3.1, RFC 768), in the IP header, too; `None` when the
+/// capture lacks some of the bytes. IPv4 addresses mapped into IPv6 do not change the sum.
+fn is_checksum_right(
+    header_right: bool,
+    protocol: u8,
+    addresses: [&Address; 2],
+    whole: &[u8],
+    claimed: usize,
+) -> Option<bool> {
+    if !header_right {
+        return Some(false);
+    }
+    if whole.len() < claimed {
+        return None;
+    }
+    let lengths = u16::try_from((claimed + usize::from(protocol)) % 0xFFFF).unwrap_or(0);
+    let total = sum(addresses[0]) + sum(addresses[1]) + sum(whole) + u64::from(lengths.to_be());
+    Some(total % 0xFFFF == 0)
+}
+
+/// Whether a checksum over all of this comes out (RFC 1071).
+pub(crate) fn is_sum_right(data: &[u8]) -> bool {
+    sum(data) % 0xFFFF == 0
+}
+
+/// A sum that is, modulo 65535, that of all 16-bit words in the machine's order of bytes: 2^16 is 1 modulo 65535, so words
+/// of 32 bits add up to the same. The order of bytes does not matter to whether it is 0.
+fn sum(data: &[u8]) -> u64 {
     let mut words = data.chunks_exact(4);
-    let mut total: u64 =
-        words.by_ref().map(|word| u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))).sum();
+    // No frame is long enough to overflow; without the checks this is done for several words at once.
+    let add =
+        |total: u64, word: &[u8]| total.wrapping_add(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]).into());
+    let total = words.by_ref().fold(0, add);
     let mut last = [0; 4];
     last[..words.remainder().len()].copy_from_slice(words.remainder());
-    total += u64::from(u32::from_ne_bytes(last));
-    // 2^16 is 1 modulo 65535, so that words of 32 bits, and bytes in the other order, give the same sum but for the order
-    // of its bytes.
-    let folded = (total % 0xFFFF) as u16;
-    u64::from(folded.to_be())
+    add(total, &last)
 }
 
 /// What the fragments of one packet share. `protocol` is 0 in IPv6, where only the first fragment's counts.

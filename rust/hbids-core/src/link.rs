@@ -1,6 +1,6 @@
 //! What stands before IP: link layers, VLAN tags, MPLS, PPP and `PPPoE`; see `hbids/decode/reference/link.py`.
 
-use crate::layers::{be16, rest, Dropped, Layer, Walk};
+use crate::layers::{be16, is_sum_right, rest, Dropped, Layer, Walk};
 
 const LINK_NULL: u16 = 0;
 const LINK_ETHERNET: u16 = 1;
@@ -136,8 +136,7 @@ fn is_sound_ip(payload: &[u8]) -> bool {
         return payload.len() >= 40 && length == Some(payload.len());
     }
     let header = &payload[..payload.len().min(usize::from(first & 0x0F) * 4)];
-    let total: u32 = header.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
-    header.len() >= 20 && total > 0 && total % 0xFFFF == 0
+    header.len() >= 20 && is_sum_right(header)
 }
 
 /// Whether an ethertype stands where Ethernet has it, and IP, if it speaks of IP, is there.

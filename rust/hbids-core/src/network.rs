@@ -1,6 +1,6 @@
 //! IPv4 and IPv6 with its extension headers; see `hbids/decode/reference/network.py`.
 
-use crate::layers::{sum_mod_ffff, Address, Dropped, Found, Fragment, FragmentKey, Layer, Step, Walk};
+use crate::layers::{is_sum_right, Address, Dropped, Found, Fragment, FragmentKey, Layer, Step, Walk};
 
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
@@ -65,7 +65,7 @@ fn read_ipv4<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
     walk.src_addr = mapped(&header[12..16]);
     walk.dst_addr = mapped(&header[16..20]);
     walk.ttl = header[8];
-    walk.header_right = packet.get(..header_length).is_none_or(|header| sum_mod_ffff(header) == 0);
+    walk.header_right = packet.get(..header_length).is_none_or(is_sum_right);
     walk.claimed = total_length - header_length;
     let (protocol, data) = (header[9], packet.get(header_length..total_length.min(packet.len())).unwrap_or(&[]));
     let place = u16::from_be_bytes([header[6], header[7]]);

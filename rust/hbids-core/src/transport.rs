@@ -1,7 +1,6 @@
 //! TCP and UDP headers; see `hbids/decode/reference/transport.py`.
 
-use crate::layers::{be16, Checkable, Datagram, Dropped, Found, Segment, Step, Walk};
-use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::layers::{be16, Datagram, Dropped, Found, Segment, Step, Walk};
 use crate::tunnel::Tunnels;
 
 pub(crate) const FIN: u8 = 0x01;
@@ -10,7 +9,7 @@ pub(crate) const RST: u8 = 0x04;
 pub(crate) const ACK: u8 = 0x10;
 pub(crate) const URG: u8 = 0x20;
 
-const UDP_HEADER_BYTES: usize = 8;
+pub(crate) const UDP_HEADER_BYTES: usize = 8;
 
 /// A segment.
 pub(crate) fn read_tcp<'a>(walk: &Walk, data: &'a [u8]) -> Result<Segment<'a>, Dropped> {
@@ -34,21 +33,11 @@ pub(crate) fn read_tcp<'a>(walk: &Walk, data: &'a [u8]) -> Result<Segment<'a>, D
         ack: u32_at(8),
         flags: header[13],
         urgent: u16::from_be_bytes([header[18], header[19]]),
-        checkable: checkable(walk, PROTOCOL_TCP, data, walk.claimed),
-        payload: data.get(header_length..).unwrap_or(&[]),
+        header_right: walk.header_right,
+        header_length: (header[12] >> 4) * 4,
+        whole: data,
         length: u32::try_from(walk.claimed - header_length).unwrap_or(u32::MAX),
     })
-}
-
-fn checkable<'a>(walk: &Walk, protocol: u8, whole: &'a [u8], claimed: usize) -> Checkable<'a> {
-    Checkable {
-        header_right: walk.header_right,
-        protocol,
-        src_addr: walk.src_addr,
-        dst_addr: walk.dst_addr,
-        claimed,
-        whole,
-    }
 }
 
 /// What a tunnel carries, or the datagram itself.
@@ -79,8 +68,8 @@ pub(crate) fn read_udp<'a>(walk: &Walk, tunnels: &Tunnels, data: &'a [u8]) -> Re
         dst_port,
         vlan: walk.vlan,
         ttl: walk.ttl,
-        checkable: checkable(walk, PROTOCOL_UDP, &data[..length.min(data.len())], length),
-        payload,
+        header_right: walk.header_right,
+        whole: &data[..length.min(data.len())],
         length: u32::try_from(length - UDP_HEADER_BYTES).unwrap_or(u32::MAX),
     })))
 }
