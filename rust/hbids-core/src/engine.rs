@@ -43,6 +43,17 @@ enum Work<'a> {
     Other(Result<Found<'a>, Dropped>),
 }
 
+/// What an engine holds, counted anew rather than taken from its books: for tests of the bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Held {
+    pub flows: u64,
+    pub out_of_order_bytes: u64,
+    pub state_bytes: u64,
+    pub fragments: u64,
+    pub fragment_bytes: u64,
+}
+
 /// The decoder: flow state goes on from batch to batch.
 pub struct Engine {
     run: Run,
@@ -158,11 +169,25 @@ impl Engine {
         &self.run.counters
     }
 
+    /// Look through everything that is held.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let (fragments, fragment_bytes) = self.fragments.held();
+        let (mut flows, mut out_of_order_bytes, mut state_bytes) = (0, 0, 0);
+        for flow in self.flows.all() {
+            flows += 1;
+            out_of_order_bytes += flow.waiting_bytes();
+            state_bytes += u64::from(flow.count_state_bytes());
+        }
+        Held { flows, out_of_order_bytes, state_bytes, fragments, fragment_bytes }
+    }
+
     /// What is left to do after a panic: forget all flows, keep counters and numbering, give the rows made before it.
     pub fn recover(&mut self) -> Facts {
         self.flows = FlowTable::new(&self.run.limits);
         self.fragments = Fragments::new();
         self.run.out_of_order_bytes = 0;
+        self.run.state_bytes = 0;
         self.run.rows.take()
     }
 }

@@ -170,6 +170,12 @@ impl Side {
 }
 
 impl Flow {
+    /// What waits behind holes of both directions, counted anew.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        let holes = self.sides.iter().filter_map(|side| side.holes.as_ref());
+        holes.flat_map(|holes| &holes.waiting).map(Piece::cost).sum()
+    }
+
     /// Take a segment. True when it brought anything new in order.
     pub(crate) fn segment(&mut self, run: &mut Run, side: usize, seq: u32, data: &[u8], length: u32) -> bool {
         let ahead = i64::from(distance(seq, self.sides[side].next_seq));
