@@ -25,7 +25,7 @@ _ANSWER = bytes.fromhex("18 0303 4000 02 4000") + bytes(LEAKED_BYTES)
 
 
 def attack(number: int) -> list[Bytes]:
-    """Its frames, one after the other. ``number`` is one that no flow of the flood has: it gives the client's address."""
+    """Its frames, one after the other. ``number``, which no flow of the flood has, gives the client's address."""
     flows, random = Flows(range(number, number + 1), 443), np.random.default_rng(number)
     flows.addresses[Side.SERVER][:] = int.from_bytes(map(int, SERVER.split(".")), "big")
     next_sequence = {Side.CLIENT: 1_000, Side.SERVER: 2_000}

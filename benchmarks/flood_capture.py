@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.attack import attack
 from benchmarks.conversation import ACK, Side
-from benchmarks.packets import Flows, segment, stamp
+from benchmarks.packets import HEADERS_BYTES, Flows, segment, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,20 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["flooded", "plain"]
 
-_SEED = 20140407
-_ATTACK_GAP_PACKETS = 2_000
-"""Of the flood, between two packets of the attack: at 10 microseconds each a round trip of 20 ms."""
-_PLAIN_CONNECTIONS = 1_000
+_SEED = 20140407  # the day Heartbleed was told
+_PLAIN_CONNECTIONS, _PLAIN_PORT = 1_000, 9_000
 
 
-def flooded(flood: Flood, flows: int) -> Iterator[Bytes]:
-    """The frames of so many flows, those of the attack from the middle on: shape (frames, bytes of a pcap record)."""
-    waiting, before, packets = attack(flows), 0, flows * flood.packets_a_flow
-    for rows in _flood_frames(flood, flows):
+def flooded(flood: Flood, attack_gap_packets: int) -> Iterator[Bytes]:
+    """The frames of a flood: shape (frames, bytes of a pcap record). From the middle on, one frame of the attack
+    follows after every ``attack_gap_packets``."""
+    waiting, before, packets = attack(flood.flows), 0, flood.flows * flood.packets_a_flow
+    for rows in _flood_frames(flood):
         start = 0
         while start < len(rows):
             due = bool(waiting) and before >= packets // 2
-            end = min(len(rows), start + _ATTACK_GAP_PACKETS) if due else len(rows)
+            end = min(len(rows), start + attack_gap_packets) if due else len(rows)
             yield stamp(rows[start:end], before)
             before += end - start
             start = end
@@ -40,25 +39,20 @@ def flooded(flood: Flood, flows: int) -> Iterator[Bytes]:
     yield from (stamp(frame, before) for frame in waiting)
 
 
-def plain(flood: Flood, flows: int) -> Iterator[Bytes]:
-    """As many frames of the same lengths, as payload in order on a thousand connections that speak no TLS."""
-    connections = Flows(range(_PLAIN_CONNECTIONS), 9_000)
+def plain(flood: Flood) -> Iterator[Bytes]:
+    """As many frames of the same lengths: text in order, on a thousand connections that speak no TLS."""
     before, sequence = 0, 1
-    for rows in _flood_frames(flood, flows):
-        payload = rows[:, _HEADERS_BYTES:] & 0x3F | 0x40
+    for rows in _flood_frames(flood):
+        text = rows[:, HEADERS_BYTES:] & np.uint8(0x3F) | np.uint8(0x40)
         for start in range(0, len(rows), _PLAIN_CONNECTIONS):
-            part = payload[start : start + _PLAIN_CONNECTIONS]
-            members = Flows(range(len(part)), 9_000) if len(part) < len(connections) else connections
-            yield stamp(segment(members, Side.CLIENT, ACK, sequence, 1, part), before)
+            part = text[start : start + _PLAIN_CONNECTIONS]
+            yield stamp(segment(Flows(range(len(part)), _PLAIN_PORT), Side.CLIENT, ACK, sequence, 1, part), before)
             sequence += part.shape[1]
             before += len(part)
 
 
-_HEADERS_BYTES = 70
-"""Of a record without payload: pcap 16, Ethernet 14, IP 20, TCP 20."""
-
-
-def _flood_frames(flood: Flood, flows: int) -> Iterator[Bytes]:
+def _flood_frames(flood: Flood) -> Iterator[Bytes]:
     random = np.random.default_rng(_SEED)
-    for start in range(0, flows, flood.together):
-        yield from flood.packets(Flows(range(start, min(flows, start + flood.together)), flood.server_port), random)
+    for start in range(0, flood.flows, flood.together):
+        members = range(start, min(flood.flows, start + flood.together))
+        yield from flood.packets(Flows(members, flood.server_port), random)

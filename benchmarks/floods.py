@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from benchmarks import tls
 from benchmarks.conversation import ACK, PSH, SYN, Side
 from benchmarks.packets import Flows, fragment, segment, udp
 from benchmarks.template import Template, literal, noise
@@ -15,31 +12,38 @@ from benchmarks.template import Template, literal, noise
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
+
     from benchmarks.template import Bytes
 
 __all__ = ["FLOODS", "Flood"]
 
 _CLIENT_SEQ, _SERVER_SEQ = 1_000, 500_000_000
 _NOTHING = literal(b"")
-_HTTPS, _SMTP, _DTLS = 443, 25, 4_433
-_HANDSHAKE, _HEARTBEAT = 22, 24
+_SMTP, _DTLS = 25, 4_433
+_HANDSHAKE = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
     """``packets`` gives what some flows send, one frame of all of them after the other."""
 
-    aim: str
+    limit: str
+    """The field of :class:`hbids.config.Limits` that it is made against."""
     flows: int
     packets_a_flow: int
     packets: Callable[[Flows, np.random.Generator], Iterator[Bytes]]
-    server_port: int = _HTTPS
+    counted: frozenset[str]
+    """Counters that must tell of it, and no others."""
+    server_port: int = 443
     together: int = 10_000
     """Flows that take turns; the next ones begin when these are through."""
-    counted: tuple[str, ...] = ()
-    """Counters that must tell of the flood."""
-    uncounted: bool = field(default=False)
-    """Its packets never reach a flow."""
+    reaches_flows: bool = True
+    """Whether its packets are whole ones."""
+
+    def divided(self, divisor: int) -> Flood:
+        """The same with fewer flows."""
+        return replace(self, flows=max(1, self.flows // divisor), together=max(1, self.together // divisor))
 
 
 def _segments(
@@ -144,14 +148,29 @@ def _dtls_crumbs(flows: Flows, random: np.random.Generator) -> Iterator[Bytes]:
         yield udp(flows, Side.CLIENT, _dtls_record(_HANDSHAKE, number, crumbs).fill(len(flows), random))
 
 
+_EVICTED = frozenset({"flows_evicted"})
+
 FLOODS = {
-    "one-packet flows": Flood("the flow table", 5_000_000, 1, _one_packet, counted=("flows_evicted",)),
-    "half-open handshakes": Flood("the flow table", 1_000_000, 2, _half_open),
-    "fragments": Flood("IP fragments", 2_000_000, 1, _fragments, counted=("packets_evicted",), uncounted=True),
-    "holes": Flood("bytes out of order", 20_000, 2 + _HOLES, _out_of_order, together=20_000, counted=("stream_gaps",)),
-    "plain text": Flood("dialogues before TLS", 1_000_000, 4, _plain_text, _SMTP),
-    "torn hellos": Flood("hellos of TLS", 400_000, 7, _torn_hellos),
-    "unasked heartbeats": Flood("heartbeats before a hello", 1_000_000, 3, _unasked_heartbeats),
-    "DTLS hellos": Flood("hellos of DTLS", 400_000, 4, _dtls_hellos, _DTLS),
-    "DTLS crumbs": Flood("work on hellos of DTLS", 1_000, 146, _dtls_crumbs, _DTLS, together=100),
+    "one-packet flows": Flood("flows", 5_000_000, 1, _one_packet, _EVICTED),
+    "half-open handshakes": Flood("flows", 1_100_000, 2, _half_open, _EVICTED),
+    "fragments": Flood(
+        "fragment_bytes",
+        2_000_000,
+        1,
+        _fragments,
+        frozenset({"fragments", "packets_evicted", "packets_incomplete"}),
+        reaches_flows=False,
+    ),
+    "holes": Flood(
+        "out_of_order_bytes_total", 20_000, 2 + _HOLES, _out_of_order, frozenset({"stream_gaps"}), together=20_000
+    ),
+    "plain text": Flood("state_bytes_total", 2_000_000, 4, _plain_text, _EVICTED, _SMTP),
+    "torn hellos": Flood("state_bytes_total", 400_000, 7, _torn_hellos, _EVICTED),
+    "unasked heartbeats": Flood(
+        "state_bytes_total", 1_000_000, 3, _unasked_heartbeats, _EVICTED | {"heartbeats_without_tls"}
+    ),
+    "DTLS hellos": Flood("state_bytes_total", 400_000, 4, _dtls_hellos, _EVICTED | {"hello_incomplete"}, _DTLS),
+    "DTLS crumbs": Flood(
+        "state_bytes_total", 1_000, 146, _dtls_crumbs, frozenset({"hello_incomplete"}), _DTLS, together=100
+    ),
 }

@@ -16,11 +16,13 @@ from benchmarks.octets import Numbers, checksum, ones_sum, put
 if TYPE_CHECKING:
     from benchmarks.template import Bytes
 
-__all__ = ["Flows", "fragment", "segment", "stamp", "udp"]
+__all__ = ["HEADERS_BYTES", "Flows", "fragment", "segment", "stamp", "udp"]
 
 _RECORD, _ETHERNET, _IP, _TCP, _UDP = 16, 14, 20, 20, 8
 _IP_AT = _RECORD + _ETHERNET
 _BODY_AT = _IP_AT + _IP
+HEADERS_BYTES = _BODY_AT + _TCP
+"""Of a TCP segment's record, payload left out."""
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
 _MORE_FRAGMENTS = 0x2000
 
