@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.conversation import ACK, PSH, SYN, Side
 from benchmarks.packets import Flows, fragment, segment, udp
 from benchmarks.template import Template, literal, noise
+from benchmarks.tls import client_hello, server_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +124,24 @@ def _dtls_fragment(message_type: int, length: int, offset: int, data: Template) 
     return literal(bytes([message_type]) + numbers) + data
 
 
+_REQUESTS_A_PACKET = 180
+
+
+def _requests(flows: Flows, random: np.random.Generator) -> Iterator[Bytes]:
+    """Nothing is held, but each message is a row, and each row a finding."""
+    hello, answer = client_hello(), server_flight()
+    lies = literal(bytes.fromhex("18 0303 0003 01 4000") * _REQUESTS_A_PACKET)
+    yield from _segments(
+        flows,
+        random,
+        _SYN,
+        _SYN_ACK,
+        _said(Side.CLIENT, hello),
+        _said(Side.SERVER, answer, acknowledged=1 + len(hello)),
+        _said(Side.CLIENT, lies, 1 + len(hello), 1 + len(answer)),
+    )
+
+
 _LARGEST_HELLO_BYTES = 65_536
 
 
@@ -169,6 +188,7 @@ FLOODS = {
     "unasked heartbeats": Flood(
         "state_bytes_total", 1_000_000, 3, _unasked_heartbeats, _EVICTED | {"heartbeats_without_tls"}
     ),
+    "requests": Flood("pending_requests", 400, 5, _requests, frozenset({"pending_requests_dropped"}), together=100),
     "DTLS hellos": Flood("state_bytes_total", 400_000, 4, _dtls_hellos, _EVICTED | {"hello_incomplete"}, _DTLS),
     "DTLS crumbs": Flood(
         "state_bytes_total", 1_000, 146, _dtls_crumbs, frozenset({"hello_incomplete"}), _DTLS, together=100
