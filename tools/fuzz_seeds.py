@@ -35,7 +35,8 @@ SEGMENT_BYTES = 200
 HOW = bytes([0b10_1111, 0b0010_1101])
 """Wide limits, several calls."""
 LINK_TYPES = (1, 1, 1, 101, 101, 0, 108, 113, 276, 9, 50, 51, 12, 228, 229, 105)
-INITIAL_SEQ = 0xFFFF_FE00
+LOST = 0x10
+"""In what stands before each segment of the target tls."""
 
 
 class Recorder:
@@ -155,7 +156,7 @@ def tls_seed(batch: FrameBatch) -> bytes:
             side, kept = int(from_server(packet)), packet.payload[:SEGMENT_BYTES]
             seed += struct.pack(">BBH", side, wait, len(kept)) + kept
             if len(kept) < packet.length:
-                seed += struct.pack(">BBH", side | 2, 0, min(19_999, packet.length - len(kept)))
+                seed += struct.pack(">BBH", side | LOST, 0, min(19_999, packet.length - len(kept)))
     return seed
 
 

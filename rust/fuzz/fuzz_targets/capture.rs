@@ -34,7 +34,13 @@ fn read(file: &[u8], step: usize) -> (Vec<Frame>, Vec<(u8, u64, usize)>) {
             assert!(free <= at && at + captured as usize <= split.consumed, "a frame outside its record");
             free = at + captured as usize;
             let time_ns = row.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
-            frames.push((time_ns, (start + at) as u64, captured, u32_at(row, 16), [row[20], row[21], row[22], row[23]]));
+            frames.push((
+                time_ns,
+                (start + at) as u64,
+                captured,
+                u32_at(row, 16),
+                [row[20], row[21], row[22], row[23]],
+            ));
         }
         for fault in &split.faults {
             assert!(fault.offset <= file.len() as u64);

@@ -3,11 +3,10 @@
 //! Invariant: no datagram panics, every packet is counted once, every heartbeat message has one final row or is counted
 //! as dropped, and where a batch ends changes nothing (see `check`).
 //!
-//! Input: the two bytes of `check`, then for each datagram: flow (4 bits), whether it was cut and who sends; pause;
-//! length (16 bits) and bytes.
+//! Input: the two bytes of `check`, then for each datagram: its `Envelope`; pause; length (16 bits) and bytes.
 #![no_main]
 
-use hbids_fuzz::{check, Frames, Host, Input};
+use hbids_fuzz::{check, Envelope, Frames, Input};
 use libfuzzer_sys::fuzz_target;
 
 const MOST_DATAGRAM_BYTES: u16 = 20_000;
@@ -21,8 +20,7 @@ fuzz_target!(|data: &[u8]| {
         frames.pause(input.pause_ns());
         let length = input.u16() % MOST_DATAGRAM_BYTES;
         let payload = input.bytes(usize::from(length));
-        let cut = if head & 2 == 0 { 0 } else { payload.len() / 2 };
-        frames.datagram(head >> 4, Host::of(head), payload, cut);
+        frames.datagram(Envelope::of(head), payload);
     }
     check(&frames, &mut how);
 });

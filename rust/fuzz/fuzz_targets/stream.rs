@@ -3,11 +3,10 @@
 //! Invariant: no order of segments panics or makes the engine hold more than its limits, every packet is counted once,
 //! every heartbeat message has one final row, and where a batch ends changes nothing (see `check`).
 //!
-//! Input: the two bytes of `check`, then for each segment: connection (4 bits), whether it was cut and who sends; flags;
-//! pause; place in the sender's stream and what it acknowledges (16 bits each, signed); length and payload.
+//! Input: the two bytes of `check`, then for each segment: its `Envelope`; flags; pause; place in the sender's stream and what it acknowledges (16 bits each, signed); length and payload.
 #![no_main]
 
-use hbids_fuzz::{check, Frames, Host, Input};
+use hbids_fuzz::{check, Envelope, Frames, Input};
 use libfuzzer_sys::fuzz_target;
 
 /// First sequence numbers, near their end so that they begin anew.
@@ -25,8 +24,7 @@ fuzz_target!(|data: &[u8]| {
         let (seq, ack) = (number(input.u16()), number(input.u16()));
         let length = usize::from(input.u8());
         let payload = input.bytes(length);
-        let cut = if head & 2 == 0 { 0 } else { length / 2 };
-        frames.segment(head >> 4, Host::of(head), flags, seq, ack, payload, cut);
+        frames.segment(Envelope::of(head), flags, seq, ack, payload);
     }
     check(&frames, &mut how);
 });

@@ -110,6 +110,7 @@ fn check_held(limits: &Limits, engine: &Engine) {
     let held = engine.held();
     assert!(held.flows <= limits.flows, "{} flows", held.flows);
     assert!(held.out_of_order_bytes <= limits.out_of_order_bytes_total, "{} out of order", held.out_of_order_bytes);
+    assert!(held.most_out_of_order_bytes <= limits.out_of_order_bytes, "{held:?}");
     assert!(held.state_bytes <= limits.state_bytes_total, "{} bytes of state", held.state_bytes);
     assert!(held.fragments <= limits.fragments, "{} packets in fragments", held.fragments);
     assert!(held.fragment_bytes <= limits.fragment_bytes, "{} fragment bytes", held.fragment_bytes);
@@ -187,5 +188,8 @@ fn check_messages(facts: &Facts, counters: &Counters, flows: &BTreeMap<u64, Flow
     let dropped = counters.heartbeats_without_tls + counters.held_heartbeats_dropped;
     let last_message = final_rows.keys().last().copied().unwrap_or(0);
     let told = final_rows.values().filter(|finals| **finals == 1).count() as u64;
-    assert!(told + dropped >= last_message, "messages without a final row: {told} of {last_message}, {dropped} dropped");
+    assert!(
+        told + dropped >= last_message,
+        "messages without a final row: {told} of {last_message}, {dropped} dropped"
+    );
 }

@@ -14,25 +14,6 @@ pub enum Host {
     Server,
 }
 
-impl Host {
-    /// By the lowest bit.
-    pub fn of(byte: u8) -> Self {
-        if byte & 1 == 0 {
-            Self::Client
-        } else {
-            Self::Server
-        }
-    }
-
-    pub fn other(self) -> Self {
-        if self == Self::Client {
-            Self::Server
-        } else {
-            Self::Client
-        }
-    }
-}
-
 /// Frames back to back, and their rows of `FRAME_DTYPE`.
 pub struct Frames {
     pub data: Vec<u8>,
@@ -81,39 +62,86 @@ impl Frames {
         file
     }
 
-    /// A TCP segment; of its payload the last `cut` bytes were not captured. Of `flow` many may be under way.
-    #[allow(clippy::too_many_arguments)]
-    pub fn segment(&mut self, flow: u8, from: Host, flags: u8, seq: u32, ack: u32, payload: &[u8], cut: usize) {
-        let mut segment = ports(flow, 443, from).to_vec();
+    /// A TCP segment.
+    pub fn segment(&mut self, how: Envelope, flags: u8, seq: u32, ack: u32, payload: &[u8]) {
+        let mut segment = ports(how, 443).to_vec();
         segment.extend_from_slice(&seq.to_be_bytes());
         segment.extend_from_slice(&ack.to_be_bytes());
-        segment.extend_from_slice(&[0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0]);
+        segment.extend_from_slice(&[0x50, flags, 0xFF, 0xFF, 0, 0, 0, 1]); // the first byte is the urgent one, if any
         segment.extend_from_slice(payload);
-        self.packet(TCP, from, &segment, cut.min(payload.len()));
+        self.packet(TCP, how, segment, 16, payload.len());
     }
 
-    /// The same of UDP.
-    pub fn datagram(&mut self, flow: u8, from: Host, payload: &[u8], cut: usize) {
-        let mut datagram = ports(flow, 4433, from).to_vec();
+    /// A UDP datagram.
+    pub fn datagram(&mut self, how: Envelope, payload: &[u8]) {
+        let mut datagram = ports(how, 4433).to_vec();
         datagram.extend_from_slice(&u16::try_from(8 + payload.len()).unwrap_or(0).to_be_bytes());
         datagram.extend_from_slice(&[0, 0]);
         datagram.extend_from_slice(payload);
-        self.packet(UDP, from, &datagram, cut.min(payload.len()));
+        self.packet(UDP, how, datagram, 6, payload.len());
     }
 
-    fn packet(&mut self, protocol: u8, from: Host, payload: &[u8], cut: usize) {
-        let length = u16::try_from(20 + payload.len()).unwrap_or(0).to_be_bytes(); // 0: longer than the field can say
-        let mut packet = vec![0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, protocol, 0, 0];
-        let (source, target) = if from == Host::Client { (9, 1) } else { (1, 9) };
-        packet.extend_from_slice(&[10, 0, 0, source, 10, 0, 0, target]);
-        packet.extend_from_slice(payload);
+    /// An IP packet around a body with its checksum at `checksum_at`.
+    fn packet(&mut self, protocol: u8, how: Envelope, mut body: Vec<u8>, checksum_at: usize, payload_bytes: usize) {
+        let length = u16::try_from(20 + body.len()).unwrap_or(0).to_be_bytes(); // 0: longer than the field can say
+        let (source, target) = if how.from == Host::Client { (9, 1) } else { (1, 9) };
+        let addresses = [10, 0, 0, source, 10, 0, 0, target];
+        let pseudo_header = sum(&addresses) + u32::from(protocol) + body.len() as u32;
+        let right = checksum(sum(&body) + pseudo_header) ^ u16::from(how.is_wrong);
+        body[checksum_at..checksum_at + 2].copy_from_slice(&right.to_be_bytes());
+        let ttl = if how.is_low { 3 } else { 64 };
+        let mut packet = vec![0x45, 0, length[0], length[1], 0, 0, 0, 0, ttl, protocol, 0, 0];
+        packet.extend_from_slice(&addresses);
+        let right = checksum(sum(&packet));
+        packet[10..12].copy_from_slice(&right.to_be_bytes());
+        packet.extend_from_slice(&body);
+        let cut = if how.is_cut { payload_bytes / 2 } else { 0 };
         self.frame(RAW_IP, &packet[..packet.len() - cut], cut);
     }
 }
 
+/// Who sends a packet, and what befell it.
+#[derive(Clone, Copy)]
+pub struct Envelope {
+    pub from: Host,
+    /// Half of its payload was not captured.
+    pub is_cut: bool,
+    /// Its TTL is lower than that of others.
+    pub is_low: bool,
+    /// Its checksum is wrong.
+    pub is_wrong: bool,
+    /// One of sixteen.
+    pub flow: u8,
+}
+
+impl Envelope {
+    /// A bit each, then four for the flow.
+    pub fn of(byte: u8) -> Self {
+        Self {
+            from: if byte & 1 == 0 { Host::Client } else { Host::Server },
+            is_cut: byte & 2 != 0,
+            is_low: byte & 4 != 0,
+            is_wrong: byte & 8 != 0,
+            flow: byte >> 4,
+        }
+    }
+}
+
+fn sum(data: &[u8]) -> u32 {
+    data.chunks(2).map(|word| u32::from(word[0]) << 8 | word.get(1).copied().map_or(0, u32::from)).sum()
+}
+
+/// RFC 1071.
+fn checksum(mut sum: u32) -> u16 {
+    while sum > 0xFFFF {
+        sum = (sum >> 16) + (sum & 0xFFFF);
+    }
+    !(sum as u16)
+}
+
 /// Source and target port.
-fn ports(flow: u8, server: u16, from: Host) -> [u8; 4] {
-    let (client, server) = ((40_000 + u16::from(flow)).to_be_bytes(), server.to_be_bytes());
-    let (source, target) = if from == Host::Client { (client, server) } else { (server, client) };
+fn ports(how: Envelope, server: u16) -> [u8; 4] {
+    let (client, server) = ((40_000 + u16::from(how.flow)).to_be_bytes(), server.to_be_bytes());
+    let (source, target) = if how.from == Host::Client { (client, server) } else { (server, client) };
     [source[0], source[1], target[0], target[1]]
 }

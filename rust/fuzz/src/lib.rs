@@ -8,5 +8,5 @@ mod rows;
 mod small_limits;
 
 pub use check::check;
-pub use frames::{Frames, Host};
+pub use frames::{Envelope, Frames, Host};
 pub use input::Input;

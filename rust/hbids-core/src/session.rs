@@ -312,8 +312,7 @@ impl Flow {
     // --- hellos ---
 
     fn collect_handshake(&mut self, run: &mut Run, side: usize, data: &[u8]) {
-        let mut buffer =
-            self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]));
+        let mut buffer = self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]));
         // The usual hello lies whole in one segment and is read where it lies.
         if buffer.is_empty() {
             let left = self.take_messages(run, side, data);

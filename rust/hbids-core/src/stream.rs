@@ -170,10 +170,14 @@ impl Side {
 }
 
 impl Flow {
-    /// What waits behind holes of both directions, counted anew.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
-        let holes = self.sides.iter().filter_map(|side| side.holes.as_ref());
-        holes.flat_map(|holes| &holes.waiting).map(Piece::cost).sum()
+    /// What waits in each direction, counted anew.
+    pub(crate) fn waiting_bytes(&self) -> [u64; 2] {
+        [0, 1].map(|side: usize| {
+            self.sides[side].holes.as_ref().map_or(0, |holes| {
+                let doubtful = holes.doubtful.iter().map(|segment| cost(&segment.data));
+                holes.waiting.iter().map(|piece| cost(&piece.data)).chain(doubtful).sum()
+            })
+        })
     }
 
     /// Take a segment. True when it brought anything new in order.
