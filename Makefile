@@ -8,18 +8,19 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-ENGINE_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+ENGINE_SOURCES := $(shell find rust \( -name target -o -path rust/fuzz \) -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 CAPTURE ?= pcaps/scan_vuln_stafford.pcap
 
 # The first interpreter that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 
-.PHONY: help demo test lint docs wheel bench clean
+.PHONY: help demo test lint fuzz docs wheel bench clean
 help:
 	@echo 'make demo    install into $(VENV) and replay a shipped capture (another: make demo CAPTURE=file)'
 	@echo 'make test    install the test tools where allowed, then run every test (some: make test TESTS=tests/eve)'
 	@echo 'make lint    style, types and the walls between the rooms'
+	@echo 'make fuzz    look for inputs that break the engines, for two minutes; needs cargo-fuzz'
 	@echo 'make docs    write the pages that come from docstrings'
 	@echo 'make wheel   build the wheel into dist/'
 	@echo 'make bench   measure against tcpdump and others; takes minutes'
@@ -40,11 +41,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 ifneq ($(shell command -v cargo),)
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
 	$(BIN)/stubtest hbids._native
 else
 	@echo 'Rust not checked: no cargo here.'; test -z "$$CI"
 endif
+
+fuzz: $(VENV)/.installed-test
+	PYTHON=$(BIN)/python tools/fuzz.sh
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/generate_docs.py
@@ -59,7 +64,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.replay
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info hbids/_native*.so rust/target
+	rm -rf $(VENV) build dist *.egg-info hbids/_native*.so rust/target rust/fuzz/{target,corpus,captures,artifacts}
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.conversation import ACK, SYN, Packet, Side
+from benchmarks.octets import Numbers, checksum, ones_sum, put
 
 if TYPE_CHECKING:
     from benchmarks.template import Bytes
 
 __all__ = ["PCAP_HEADER", "Connections", "record_bytes"]
-
-_Numbers = npt.NDArray[np.int64]
 
 PCAP_HEADER = np.array([0xA1B2C3D4, 4 << 16 | 2, 0, 0, 262_144, 1], "<u4").tobytes()
 """Microseconds, little endian, Ethernet."""
@@ -63,31 +61,31 @@ class Connections:
         rows[:, _RECORD:_IP_AT] = np.frombuffer(_MAC[receiver] + _MAC[sender] + b"\x08\x00", np.uint8)
 
         rows[:, _IP_AT] = 0x45
-        _put(rows, _IP_AT + 2, 2, rows.shape[1] - _IP_AT)
-        _put(rows, _IP_AT + 4, 2, self._random.integers(1 << 16, size=len(order)))
-        _put(rows, _IP_AT + 6, 2, 0x4000)  # do not fragment
+        put(rows, _IP_AT + 2, 2, rows.shape[1] - _IP_AT)
+        put(rows, _IP_AT + 4, 2, self._random.integers(1 << 16, size=len(order)))
+        put(rows, _IP_AT + 6, 2, 0x4000)  # do not fragment
         rows[:, _IP_AT + 8] = _TTL[sender]
         rows[:, _IP_AT + 9] = 6
-        _put(rows, _IP_AT + 12, 4, self._address[sender][order])
-        _put(rows, _IP_AT + 16, 4, self._address[receiver][order])
-        _put(rows, _IP_AT + 10, 2, _checksum(_sum(rows[:, _IP_AT:_TCP_AT])))
+        put(rows, _IP_AT + 12, 4, self._address[sender][order])
+        put(rows, _IP_AT + 16, 4, self._address[receiver][order])
+        put(rows, _IP_AT + 10, 2, checksum(ones_sum(rows[:, _IP_AT:_TCP_AT])))
 
-        _put(rows, _TCP_AT, 2, self._port[sender][order])
-        _put(rows, _TCP_AT + 2, 2, self._port[receiver][order])
-        _put(rows, _TCP_AT + 4, 4, self._sequence[sender][order])
+        put(rows, _TCP_AT, 2, self._port[sender][order])
+        put(rows, _TCP_AT + 2, 2, self._port[receiver][order])
+        put(rows, _TCP_AT + 4, 4, self._sequence[sender][order])
         if packet.flags & ACK:
-            _put(rows, _TCP_AT + 8, 4, self._sequence[receiver][order])
+            put(rows, _TCP_AT + 8, 4, self._sequence[receiver][order])
         rows[:, _TCP_AT + 12] = (payload_at - _TCP_AT) // 4 << 4
         rows[:, _TCP_AT + 13] = packet.flags
-        _put(rows, _TCP_AT + 14, 2, 0xFAF0 if packet.flags & SYN else 502)
+        put(rows, _TCP_AT + 14, 2, 0xFAF0 if packet.flags & SYN else 502)
         self._put_options(rows, packet, order, time_us // 1000)
-        pseudo_header = _sum(rows[:, _IP_AT + 12 : _TCP_AT]) + 6 + rows.shape[1] - _TCP_AT
-        _put(rows, _TCP_AT + 16, 2, _checksum(_sum(rows[:, _TCP_AT:]) + pseudo_header))
+        pseudo_header = ones_sum(rows[:, _IP_AT + 12 : _TCP_AT]) + 6 + rows.shape[1] - _TCP_AT
+        put(rows, _TCP_AT + 16, 2, checksum(ones_sum(rows[:, _TCP_AT:]) + pseudo_header))
 
         self._sequence[sender][order] = (self._sequence[sender][order] + packet.sequence_bytes) % (1 << 32)
         return rows
 
-    def _put_options(self, rows: Bytes, packet: Packet, order: _Numbers, time_ms: _Numbers) -> None:
+    def _put_options(self, rows: Bytes, packet: Packet, order: Numbers, time_ms: Numbers) -> None:
         """Timestamps (RFC 7323) always; on SYN also segment size, SACK and window scale, in Linux's order."""
         sender = packet.sender
         now = (self._clock_ms[sender][order] + time_ms) % (1 << 32)
@@ -100,8 +98,8 @@ class Connections:
         else:
             rows[:, at : at + 4] = np.frombuffer(b"\x01\x01\x08\x0a", np.uint8)
             clock_at = at + 4
-        _put(rows, clock_at, 4, now)
-        _put(rows, clock_at + 4, 4, echo)
+        put(rows, clock_at, 4, now)
+        put(rows, clock_at + 4, 4, echo)
 
 
 def record_bytes(packet: Packet) -> int:
@@ -111,32 +109,3 @@ def record_bytes(packet: Packet) -> int:
 
 def _tcp_header_bytes(packet: Packet) -> int:
     return 40 if packet.flags & SYN else 32
-
-
-def _put(rows: Bytes, at: int, width: int, value: _Numbers | int) -> None:
-    """Write ``value`` big-endian into ``width`` columns."""
-    for column in range(width):
-        rows[:, at + column] = value >> 8 * (width - 1 - column) & 0xFF
-
-
-def _sum(octets: Bytes) -> _Numbers:
-    """The big-endian words of each row summed as RFC 1071 does, the carries added back in.
-
-    The sum is done on little-endian words, several times faster here, and swapped at the end (RFC 1071 section 2 B).
-    """
-    even = octets.shape[1] // 2 * 2
-    total: _Numbers = np.ascontiguousarray(octets[:, :even]).view("<u2").sum(axis=1, dtype=np.int64)
-    if even < octets.shape[1]:
-        total += octets[:, even]
-    total = _fold(total)
-    return (total & 0xFF) << 8 | total >> 8
-
-
-def _checksum(total: _Numbers) -> _Numbers:
-    return ~_fold(total) & 0xFFFF
-
-
-def _fold(total: _Numbers) -> _Numbers:
-    while (total >> 16).any():
-        total = (total & 0xFFFF) + (total >> 16)
-    return total

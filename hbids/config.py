@@ -27,8 +27,8 @@ class Limits:
     """What the decoder may hold at once, and where it looks. All times are packet time."""
 
     flows: int = 1_000_000
-    """Live flows: about 400 MB at the measured bytes per flow, 300 more if all speak plain text. The oldest of the
-    least telling kind goes first."""
+    """Live flows: about 450 MB at the measured bytes per flow, without what ``state_bytes_total`` bounds. The oldest of
+    the least telling kind goes first."""
 
     opening_timeout_ns: int = 60 * _SECOND_NS
     """Idle time of a flow without payload, or of UDP without DTLS: Linux gives up a connection attempt after about this
@@ -51,6 +51,11 @@ class Limits:
 
     out_of_order_bytes_total: int = 64 << 20
     """Held over all flows together."""
+
+    state_bytes_total: int = field(default=512 << 20, metadata={"least": 1 << 20})
+    """Held over all flows together beyond the flows themselves: hellos in the making, plain text, heartbeats that wait.
+    Room for a million dialogues and half a million handshakes at once. Flows end early as when ``flows`` are too many;
+    those that have held something for longest go first."""
 
     hole_acked_wait_ns: int = 100_000_000
     """A hole the receiver has acknowledged is a loss of the capture, not of the network; reordering is over by then."""

@@ -16,12 +16,25 @@ from tests.decode.test_dtls import DTLS_COUNTERS
 from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
 from tests.decode.test_tunnels import UNREADABLE
-from tests.support import tls
-from tests.support.conversation import SECOND_NS, START_NS, SYN, TO_CLIENT, TO_SERVER, Conversation, connected, greeted
-from tests.support.decoding import check, column
+from tests.support import dtls, tls
+from tests.support.conversation import (
+    SECOND_NS,
+    START_NS,
+    SYN,
+    TO_CLIENT,
+    TO_SERVER,
+    Conversation,
+    batch_of,
+    connected,
+    greeted,
+)
+from tests.support.decoding import check, column, decode_batches
+from tests.support.dtls import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.capture.build import Frame
 
 LIE = tls.request(0x4000)
 
@@ -215,6 +228,86 @@ def test_one_byte_segments_are_charged_more_than_their_byte(decode: Decode) -> N
     assert decoded.heartbeats[0]["packet_number"] < len(conversation.packets)
 
 
+# --- what flows hold --------------------------------------------------------------------------------------------------
+
+
+def torn(number: int) -> Conversation:
+    """A hello of which only a part comes."""
+    conversation = numbered(number).connect()
+    hello = tls.handshake(tls.CLIENT_HELLO, bytes(1_000), length=16_000)
+    conversation.client(tls.record(tls.HANDSHAKE, hello, length=16_004))
+    return conversation
+
+
+def unasked(number: int) -> Conversation:
+    """Heartbeats before any hello."""
+    conversation = numbered(number).connect()
+    conversation.client(LIE * 16)
+    return conversation
+
+
+def talk(number: int) -> Conversation:
+    """Plain text."""
+    conversation = numbered(number).connect()
+    conversation.server(b"220 ready\r\n")
+    return conversation
+
+
+def half_a_dtls_hello(number: int) -> list[Frame]:
+    exchange = Exchange(client=("10.0.0.1", 10_000 + number), now_ns=START_NS + number * SECOND_NS // 10)
+    exchange.say(TO_SERVER, tls.HANDSHAKE, dtls.fragment(tls.CLIENT_HELLO, bytes(2_000), 0, 0, 1_000))
+    return exchange.frames
+
+
+@pytest.mark.parametrize(
+    ("holding", "held_bytes"),
+    [
+        (lambda number: torn(number).frames(), 2 * 1_004),
+        (lambda number: unasked(number).frames(), 512 + 16 * 64 + 16 * 256),
+        (lambda number: talk(number).frames(), 288),
+        (half_a_dtls_hello, 768 + 512 + 2 * 1_000 + 512 + 96),
+    ],
+    ids=["hello", "heartbeats", "plain text", "DTLS"],
+)
+def test_all_flows_together_hold_so_much_beside_themselves(
+    engine_name: str, holding: Callable[[int], list[Frame]], held_bytes: int
+) -> None:
+    frames = [frame for number in range(10) for frame in holding(number)]
+    for room, evicted in ((10 * held_bytes, 0), (10 * held_bytes - 1, 1), (4 * held_bytes, 6)):
+        decoded = decode_batches(engine_name, [batch_of(frames)], Limits(state_bytes_total=room))
+        assert decoded.counters.get("flows_evicted", 0) == evicted
+        assert column(decoded.flows, "flow_id") == list(range(1, 11))
+        assert column(decoded.flows, "end_reason") == [EndReason.EVICTED] * evicted + [EndReason.CAPTURE_END] * (
+            10 - evicted
+        )
+
+
+@pytest.mark.parametrize("holding", [torn, unasked, talk])
+def test_a_flood_of_what_must_be_held_does_not_end_tls(decode: Decode, holding: Callable[[int], Conversation]) -> None:
+    attacked = numbered(0).connect().say_hello()
+    attacked.client(LIE)
+    attacked.wait(60).server(tls.answer(0x4000)[0])
+    flood = [holding(number) for number in range(1, 50)]
+    decoded = decode(attacked, *flood, limits=Limits(state_bytes_total=10_000))
+    assert decoded.drops["flows_evicted"] > 10
+    check(decoded.heartbeats[-1], answers_message=1, flow_id=1, bytes_seen=16_384)
+
+
+def test_what_a_hello_holds_is_free_once_it_is_read(decode: Decode) -> None:
+    conversations = [numbered(number).connect().say_hello() for number in range(20)]
+    decoded = decode(*conversations, limits=Limits(state_bytes_total=800))
+    assert decoded.drops == {}
+
+
+def test_a_hello_of_dtls_in_crumbs_from_the_end_is_given_up(engine_name: str) -> None:
+    exchange = Exchange()
+    body = bytes(1_000)
+    for place in reversed(range(300)):
+        exchange.say(TO_SERVER, tls.HANDSHAKE, dtls.fragment(tls.CLIENT_HELLO, body, 0, place, place + 1))
+    decoded = decode_batches(engine_name, [batch_of(exchange.frames)])
+    assert decoded.drops == {"hello_incomplete": 2}  # one of 257 crumbs, one of the rest
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +353,7 @@ def test_past_the_search_a_record_at_the_start_of_a_segment_is_still_found(decod
 
 def test_the_smallest_limits_of_all_still_find_a_plain_attack(decode: Decode) -> None:
     names = [name for name in Limits.__dataclass_fields__ if not name.endswith(("_ns", "_ports"))]
-    smallest: dict[str, Any] = {**dict.fromkeys(names, 1), "layers": 3}
+    smallest: dict[str, Any] = {**dict.fromkeys(names, 1), "layers": 3, "state_bytes_total": 2_000}
     conversation = greeted()
     conversation.client(LIE)
     conversation.segment(TO_CLIENT, tls.answer(0x4000)[0])

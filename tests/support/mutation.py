@@ -15,6 +15,7 @@ from tests.conftest import PCAPS, REPOSITORY
 from tests.support.conversation import SECOND_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from hbids.facts import Rows
@@ -53,6 +54,7 @@ TINY_LIMITS = (
     Limits(out_of_order_bytes=2_000, hole_acked_wait_ns=1, hole_wait_ns=1_000_000, pending_requests=1),
     Limits(out_of_order_bytes_total=3_000, pending_wait_ns=1, held_heartbeats=1),
     Limits(search_bytes=100, hello_bytes=200, tls_timeout_ns=SECOND_NS, checkpoint_ns=SECOND_NS // 1_000),
+    Limits(state_bytes_total=2_000),
 )
 limits = st.sampled_from(TINY_LIMITS)
 
@@ -76,13 +78,20 @@ class Damaged(NamedTuple):
 
     def batch(self) -> FrameBatch:
         """What is left."""
-        whole = batch_from(_captures()[self.name])
-        data, rows = bytearray(whole.data), whole.frames.copy()
-        order = list(range(len(rows)))
-        for damage in self.damages:
-            if order:
-                _suffer(damage, data, rows, order)
-        return FrameBatch(bytes(data), rows[order])
+        return after(batch_from(_captures()[self.name]), self.damages)
+
+
+DAMAGES = ("lose", "repeat", "swap", "reverse", "cut", "flip", "retime")
+
+
+def after(whole: FrameBatch, damages: Iterable[Damage]) -> FrameBatch:
+    """What is left of a batch to which all this happens."""
+    data, rows = bytearray(whole.data), whole.frames.copy()
+    order = list(range(len(rows)))
+    for damage in damages:
+        if order:
+            _suffer(damage, data, rows, order)
+    return FrameBatch(bytes(data), rows[order])
 
 
 def _suffer(damage: Damage, data: bytearray, rows: Rows, order: list[int]) -> None:
@@ -112,7 +121,7 @@ _numbers = st.integers(0, 100_000)
 _values = st.integers(0, 255) | st.integers(-(10**14), 10**14) | st.sampled_from([(1 << 63) - 1, -(1 << 63)])
 _damages = st.builds(
     Damage,
-    st.sampled_from(["lose", "repeat", "swap", "reverse", "cut", "flip", "retime"]),
+    st.sampled_from(DAMAGES),
     _numbers,
     _numbers,
     _values,

@@ -11,6 +11,7 @@ id (RFC 9146) are recognised and counted, but not read: their type is sealed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from struct import Struct
 from typing import NamedTuple, Protocol
 
@@ -42,8 +43,10 @@ WINDOW_BITS = 64
 PROOF_RECORDS = 2
 MOST_HELLOS = 4
 """Hellos in the making in one direction: real clients make one at a time."""
-MOST_PIECES = 256
-"""Pieces of a hello with holes between them; reordering on the way makes a few."""
+MOST_RUNS = 256
+"""Runs of a hello that were begun out of order; reordering on the way makes a few."""
+DATAGRAMS_BYTES, PIECES_BYTES, RUN_BYTES = 512, 512, 96
+"""What the native engine needs beside the bytes themselves: a flow's windows, each hello, each run."""
 RANDOM_AT, RANDOM_BYTES = 2, 32
 
 _HEADER = Struct(">BHH6sH")
@@ -133,28 +136,47 @@ class Window:
 
 
 class Pieces:
-    """A message put together from fragments in any order; of bytes that come twice the first copy counts."""
+    """A message put together from fragments in any order; of bytes that come twice the first copy counts.
+
+    What has come stands in runs. A run grows only at its end, so that no order of fragments makes bytes move again and
+    again.
+    """
 
     def __init__(self) -> None:
-        self._pieces: list[tuple[int, bytes]] = []
-        """Sorted; between any two is a hole."""
+        self._starts: list[int] = []
+        """Sorted."""
+        self._runs: list[bytearray] = []
+        self._covered = 0
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._runs)
 
-    def add(self, offset: int, data: bytes) -> bytes:
-        """Add a fragment; all bytes from the first on, as far as there is no hole."""
-        end = offset + len(data)
-        touched = [piece for piece in self._pieces if piece[0] <= end and offset <= piece[0] + len(piece[1])]
-        first = min([offset, *(piece[0] for piece in touched)])
-        last = max([end, *(piece[0] + len(piece[1]) for piece in touched)])
-        merged = bytearray(last - first)
-        merged[offset - first : end - first] = data
-        for start, copy in touched:
-            merged[start - first : start - first + len(copy)] = copy
-        self._pieces = sorted([*(piece for piece in self._pieces if piece not in touched), (first, bytes(merged))])
-        start, front = self._pieces[0]
-        return front if start == 0 else b""
+    def held_bytes(self) -> int:
+        """With what the native engine needs beside the bytes; there, what grows has room for as much again."""
+        return PIECES_BYTES + 2 * self._covered + len(self._runs) * RUN_BYTES
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Add a fragment."""
+        at, end = offset, offset + len(data)
+        while at < end:
+            index = bisect_right(self._starts, at)
+            covered_to = self._starts[index - 1] + len(self._runs[index - 1]) if index else 0
+            if covered_to > at:
+                at = covered_to
+                continue
+            until = min(end, self._starts[index]) if index < len(self._starts) else end
+            new = data[at - offset : until - offset]
+            if index and covered_to == at:
+                self._runs[index - 1] += new
+            else:
+                self._starts.insert(index, at)
+                self._runs.insert(index, bytearray(new))
+            self._covered += len(new)
+            at = until
+
+    def whole(self, length: int) -> bytes | None:
+        """All bytes, once there is no hole."""
+        return b"".join(self._runs) if self._covered == length else None
 
 
 class DatagramWalker:
@@ -171,6 +193,11 @@ class DatagramWalker:
         self._proofs = 0
         self.seems_dtls = False
         """Whether any datagram looked like it."""
+
+    def held_bytes(self) -> int:
+        """From the first datagram on that looks like DTLS."""
+        hellos = sum(pieces.held_bytes() for hellos in self._hellos for pieces in hellos.values())
+        return DATAGRAMS_BYTES + hellos if self.seems_dtls else 0
 
     def feed(self, side: int, data: bytes, length: int) -> None:
         """A datagram's payload, ``length`` on the wire; ``data`` is shorter when a snap length cut it."""
@@ -273,25 +300,29 @@ class DatagramWalker:
         if offset + len(data) > length:
             self._run.counters["hello_malformed"] += 1
             return
-        hellos = self._hellos[side]
-        whole = data
-        if len(data) < length:
-            if not data:
-                return
-            if message not in hellos and len(hellos) == MOST_HELLOS:
-                self._give_up(hellos, next(iter(hellos)))
-            if length >= MINIMUM_BYTES:
-                self._reader.say_hello(side)  # even if it never ends: OpenSSL answers meanwhile
-            pieces = hellos.setdefault(message, Pieces())
-            whole = pieces.add(offset, data)
-            if len(whole) < length:
-                if len(pieces) > MOST_PIECES:
-                    self._give_up(hellos, message)
-                return
-        hellos.pop(message, None)
+        whole = data if len(data) == length else self._put_together(side, message, offset, data)
+        if whole is None:
+            return
+        self._hellos[side].pop(message, None)
         if message_type == CLIENT_HELLO:
             self._meet_client(random_of(whole))
         self._reader.read_hello(side, message_type, whole)
+
+    def _put_together(self, side: int, message: tuple[int, int, int], offset: int, data: bytes) -> bytes | None:
+        """All bytes of a message that comes in pieces, once they are there."""
+        if not data:
+            return None
+        hellos, length = self._hellos[side], message[2]
+        if message not in hellos and len(hellos) == MOST_HELLOS:
+            self._give_up(hellos, next(iter(hellos)))
+        if length >= MINIMUM_BYTES:
+            self._reader.say_hello(side)  # even if it never ends: OpenSSL answers meanwhile
+        pieces = hellos.setdefault(message, Pieces())
+        pieces.add(offset, data)
+        whole = pieces.whole(length)
+        if whole is None and len(pieces) > MOST_RUNS:
+            self._give_up(hellos, message)
+        return whole
 
     def _meet_client(self, random: bytes) -> None:
         if self._reader.server_said_hello and random != self._client_random:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["TAIL_BYTES", "Dialogue", "Turn"]
+__all__ = ["DIALOGUE_BYTES", "TAIL_BYTES", "Dialogue", "Turn"]
 
 HEAD_BYTES = 16
 """A PROXY header of version 2 up to its length; an HTTP method or status."""
 TAIL_BYTES = 112
 """The longest PROXY header of version 1 is 107 bytes; a request for TLS is shorter, whichever the protocol."""
+DIALOGUE_BYTES = 288
+"""What a dialogue takes in the native engine."""
 
 
 class Turn(NamedTuple):

@@ -5,13 +5,15 @@ A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart 
 differently). Flows wait in four lists by what is known of them. Each list has its own idle time; a flow is looked at
 when it has been listed for that long, and listed anew if it was active since: it ends between one and two idle times
 after its last packet, and nothing is moved for a packet. When the table is full, the first flow of the first list that
-has one goes, unless it was active since it was listed (then the next one's turn comes, for a few).
+has one goes, unless it was active since it was listed (then the next one's turn comes, for a few). The same happens
+among those that hold something when all flows together hold too much.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from enum import IntEnum
+from itertools import islice
 from struct import pack
 from typing import NamedTuple, TypeGuard
 
@@ -68,6 +70,8 @@ class Flow:
         self.start_ns = self.end_ns = run.time_ns
         self._checkpoints = 0
         self.touched_ns = self.listed_ns = 0
+        self.charged_bytes = 0
+        """For what it holds."""
         self.midstream = isinstance(packet, Segment) and not packet.flags & SYN
         self.standing = Standing.OPENING
         self.closed: EndReason | None = None
@@ -224,6 +228,10 @@ class Flow:
             self.closed = None
             self._fin_seen = [False, False]
 
+    def state_bytes(self) -> int:
+        """What it holds beyond what every flow takes, out-of-order bytes left out."""
+        return self.session.held_bytes() + self._datagrams.held_bytes()
+
     # --- the end ---
 
     def current_standing(self) -> Standing:
@@ -310,6 +318,8 @@ class FlowTable:
             limits.plain_timeout_ns,
             limits.tls_timeout_ns,
         )
+        self._holders: tuple[OrderedDict[int, tuple[Flow, int]], ...] = tuple(OrderedDict() for _ in Standing)
+        """Flows that hold something beyond what every flow takes, and when they were listed."""
         self._clock_ns: int | None = None
         self._next_sweep_ns = 0
 
@@ -346,13 +356,14 @@ class FlowTable:
             flow = self._open(key, packet)
         flow.packet(side, packet, wire_bytes)
         self._touch(flow)
+        self._charge(flow)
 
     def __len__(self) -> int:
         return len(self._flows)
 
     def finish(self, most: int) -> None:
         """End so many flows, in the order they began; the clock starts anew after the last."""
-        for flow in sorted(self._flows.values(), key=lambda flow: flow.flow_id)[:most]:
+        for flow in list(islice(self._flows.values(), most)):
             self._end(flow, EndReason.CAPTURE_END)
         if not self._flows:
             self._clock_ns = None
@@ -382,7 +393,32 @@ class FlowTable:
         """Note that a flow was active, and put it where it belongs by what is known of it now."""
         flow.touched_ns = self._clock_ns or 0
         if flow.current_standing() is not flow.standing:
+            self._holders[flow.standing].pop(flow.flow_id, None)
             self._relist(flow)
+
+    def _charge(self, flow: Flow) -> None:
+        """Account for what a flow holds now. If all flows together hold too much, those end that have held something for
+        longest, in the order in which a full table ends them."""
+        held, holders = flow.state_bytes(), self._holders[flow.standing]
+        self._run.state_bytes += held - flow.charged_bytes
+        flow.charged_bytes = held
+        if not held:
+            holders.pop(flow.flow_id, None)
+        elif flow.flow_id not in holders:
+            holders[flow.flow_id] = flow, flow.touched_ns
+        while self._run.state_bytes > self._run.limits.state_bytes_total:
+            self._evict_holder()
+
+    def _evict_holder(self) -> None:
+        for chance in range(SECOND_CHANCES + 1):
+            flow, listed_ns = next(next(iter(holders.values())) for holders in self._holders if holders)
+            if flow.touched_ns - listed_ns < SWEEP_NS or chance == SECOND_CHANCES:
+                self._run.counters["flows_evicted"] += 1
+                self._end(flow, EndReason.EVICTED)
+                return
+            holders = self._holders[flow.standing]
+            del holders[flow.flow_id]
+            holders[flow.flow_id] = flow, flow.touched_ns
 
     def _relist(self, flow: Flow) -> None:
         """Move a flow to the end of its list."""
@@ -394,6 +430,8 @@ class FlowTable:
     def _end(self, flow: Flow, reason: EndReason) -> None:
         del self._flows[flow.key]
         del self._lists[flow.standing][flow.flow_id]
+        self._holders[flow.standing].pop(flow.flow_id, None)
+        self._run.state_bytes -= flow.charged_bytes
         flow.end(reason)
 
 

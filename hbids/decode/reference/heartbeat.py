@@ -30,6 +30,8 @@ PADDING_BYTES = 16
 SMALLEST_FRAGMENT = 512  # RFC 6066 section 4; OpenSSL allows no smaller fragment either
 SMALLEST_SEALED_BYTES = 35  # RC4-MD5 around 19 bytes, the smallest legal heartbeat of any suite
 FULL_FRAGMENT = 16_384
+HEARTBEATS_BYTES, REQUEST_BYTES = 512, 64
+"""What the native engine needs for the messages of a flow, and beside them for each waiting request."""
 
 
 class Request(NamedTuple):
@@ -149,6 +151,11 @@ class Heartbeats:
         self._record_left = [0, 0]
         self._pending: tuple[deque[Request], deque[Request]] = (deque(), deque())
         self.counts = [0, 0]
+
+    def held_bytes(self) -> int:
+        """From the first record on."""
+        has_begun = any(self.counts) or any(self._openings)
+        return (HEARTBEATS_BYTES if has_begun else 0) + sum(map(len, self._pending)) * REQUEST_BYTES
 
     def record_began(self, side: int, version: int, length: int, began_ns: int) -> None:
         """A header of type 24."""

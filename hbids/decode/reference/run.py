@@ -20,6 +20,7 @@ class Run:
         self.packet_number = 0
         self.time_ns = 0
         self.out_of_order_bytes = 0
+        self.state_bytes = 0
         self._messages = 0
 
     def next_message_id(self) -> int:

@@ -46,6 +46,8 @@ __all__ = ["Session", "SessionFlow"]
 
 TLS_1_3, DTLS_1_3 = 0x0304, 0xFEFC
 MESSAGE_HEADER_BYTES = 4  # handshake type and 24-bit length
+CLIENT_HELLO_BYTES, HELD_ROW_BYTES = 768, 256
+"""What the native engine needs to remember a ClientHello, at most, and for a row held back."""
 
 
 class SessionFlow(Protocol):
@@ -109,6 +111,19 @@ class Session:
         self._session_written = False
         self._negotiated: dict[str, int | bytes] = dict(NOTHING_NEGOTIATED)
         self._held: list[bytes] = []
+
+    def held_bytes(self) -> int:
+        """What hellos in the making hold (in the native engine what grows has room for as much again), what waits for
+        the session's row, plain text, and heartbeats."""
+        handshake = 2 * sum(len(buffer) for buffer in self._handshake if buffer)
+        waits_for_row = self._hello_time_ns is not None and not self._session_written
+        return (
+            handshake
+            + (CLIENT_HELLO_BYTES if waits_for_row else 0)
+            + self._upgrade.held_bytes()
+            + self.heartbeats.held_bytes()
+            + len(self._held) * HELD_ROW_BYTES
+        )
 
     # --- records (RecordReader) ---
 

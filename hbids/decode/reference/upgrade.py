@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hbids.decode.reference.dialogue import TAIL_BYTES, Dialogue, Turn
+from hbids.decode.reference.dialogue import DIALOGUE_BYTES, TAIL_BYTES, Dialogue, Turn
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.upgrade_words import (
     BEGUN_UNANSWERED,
@@ -44,6 +44,10 @@ class Upgrade:
         """Whose last turn became too long for a dialogue."""
         self.start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
         self.is_tentative = False
+
+    def held_bytes(self) -> int:
+        """What the dialogue holds."""
+        return DIALOGUE_BYTES if self._dialogue is not None else 0
 
     def hear(self, side: int, data: bytes) -> None:
         """A side goes on in plain text. In bulk, only what is as short as a command is heard."""

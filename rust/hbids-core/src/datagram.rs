@@ -1,5 +1,7 @@
 //! DTLS records in UDP datagrams: see `hbids/decode/reference/datagram.py` for the rules.
 
+use std::collections::BTreeMap;
+
 use crate::flow::Flow;
 use crate::hello::MINIMUM_BYTES;
 use crate::layers::Datagram;
@@ -23,8 +25,12 @@ const WINDOW_BITS: u64 = 64;
 const PROOF_RECORDS: u8 = 2;
 /// Hellos in the making in one direction: real clients make one at a time.
 const MOST_HELLOS: usize = 4;
-/// Pieces of a hello with holes between them; reordering on the way makes a few.
-const MOST_PIECES: usize = 256;
+/// Runs of a hello that were begun out of order; reordering on the way makes a few.
+const MOST_RUNS: usize = 256;
+/// What they take in memory beside the bytes themselves: a flow's windows, each hello, each run.
+const DATAGRAMS_BYTES: u64 = 512;
+const PIECES_BYTES: u64 = 512;
+const RUN_BYTES: u64 = 96;
 const RANDOM_AT: usize = 2;
 const RANDOM_BYTES: usize = 32;
 
@@ -95,38 +101,48 @@ impl Window {
     }
 }
 
-/// A hello in the making: type, number and length (a retransmission may be cut differently), and sorted pieces, with a
-/// hole between any two.
+/// A hello in the making: type, number and length (a retransmission may be cut differently), and what has come of it, in
+/// runs by their first byte. A run grows only at its end, so that no order of fragments makes bytes move again and again.
 struct Pieces {
     kind: u8,
     number: u16,
     length: u32,
-    pieces: Vec<(usize, Vec<u8>)>,
+    runs: BTreeMap<usize, Vec<u8>>,
+    covered: usize,
 }
 
 impl Pieces {
     /// Add a fragment; of bytes that come twice the first copy counts.
     fn add(&mut self, offset: usize, data: &[u8]) {
         let end = offset + data.len();
-        let first_touched = self.pieces.partition_point(|(start, piece)| start + piece.len() < offset);
-        let after_touched = self.pieces.partition_point(|(start, _)| *start <= end).max(first_touched);
-        let touched: Vec<_> = self.pieces.drain(first_touched..after_touched).collect();
-        let first = touched.first().map_or(offset, |(start, _)| offset.min(*start));
-        let last = touched.last().map_or(end, |(start, piece)| end.max(start + piece.len()));
-        let mut merged = vec![0; last - first];
-        merged[offset - first..end - first].copy_from_slice(data);
-        for (start, piece) in touched {
-            merged[start - first..start - first + piece.len()].copy_from_slice(&piece);
+        let mut at = offset;
+        while at < end {
+            let covered_to = self.runs.range(..=at).next_back().map_or(0, |(start, run)| start + run.len());
+            if covered_to > at {
+                at = covered_to;
+                continue;
+            }
+            let until = self.runs.range(at..).next().map_or(end, |(start, _)| end.min(*start));
+            let new = &data[at - offset..until - offset];
+            self.covered += new.len();
+            match self.runs.range_mut(..at).next_back() {
+                Some((start, run)) if start + run.len() == at => run.extend_from_slice(new),
+                _ => {
+                    self.runs.insert(at, new.to_vec());
+                }
+            }
+            at = until;
         }
-        self.pieces.insert(first_touched, (first, merged));
     }
 
     /// All bytes, once there is no hole.
-    fn whole(&mut self) -> Option<Vec<u8>> {
-        match self.pieces.first_mut() {
-            Some((0, front)) if front.len() == self.length as usize => Some(std::mem::take(front)),
-            _ => None,
-        }
+    fn whole(&self) -> Option<Vec<u8>> {
+        (self.covered == self.length as usize).then(|| self.runs.values().flatten().copied().collect())
+    }
+
+    /// What grows has room for as much again.
+    fn held_bytes(&self) -> u64 {
+        PIECES_BYTES + 2 * self.covered as u64 + self.runs.len() as u64 * RUN_BYTES
     }
 }
 
@@ -138,6 +154,12 @@ pub(crate) struct Datagrams {
     hellos: [Vec<Pieces>; 2],
     client_random: Vec<u8>,
     proofs: u8,
+}
+
+impl Datagrams {
+    pub(crate) fn held_bytes(&self) -> u64 {
+        DATAGRAMS_BYTES + self.hellos.iter().flatten().map(Pieces::held_bytes).sum::<u64>()
+    }
 }
 
 impl Flow {
@@ -281,7 +303,7 @@ impl Flow {
                 }
                 kind @ (CLIENT_HELLO | SERVER_HELLO) => {
                     let number = u16::from_be_bytes([header[4], header[5]]);
-                    let hello = Pieces { kind, number, length: be24(1), pieces: Vec::new() };
+                    let hello = Pieces { kind, number, length: be24(1), runs: BTreeMap::new(), covered: 0 };
                     self.fragment(run, side, hello, be24(6) as usize, data);
                 }
                 _ => {}
@@ -334,7 +356,7 @@ impl Flow {
         if let Some(whole) = hellos[at].whole() {
             hellos.remove(at);
             self.whole_hello(run, side, kind, &whole);
-        } else if hellos[at].pieces.len() > MOST_PIECES {
+        } else if hellos[at].runs.len() > MOST_RUNS {
             hellos.remove(at);
             run.counters.hello_incomplete += 1;
         }

@@ -58,6 +58,9 @@ impl Turn {
     }
 }
 
+/// What it takes in memory.
+pub(crate) const DIALOGUE_BYTES: u64 = 288;
+
 /// The last turn of each side.
 pub(crate) struct Dialogue {
     pub(crate) turns: [Turn; 2],

@@ -43,6 +43,19 @@ enum Work<'a> {
     Other(Result<Found<'a>, Dropped>),
 }
 
+/// What an engine holds, counted anew rather than taken from its books: for tests of the bounds. What is out of order in all
+/// flows together, and the most in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Held {
+    pub flows: u64,
+    pub out_of_order_bytes: u64,
+    pub most_out_of_order_bytes: u64,
+    pub state_bytes: u64,
+    pub fragments: u64,
+    pub fragment_bytes: u64,
+}
+
 /// The decoder: flow state goes on from batch to batch.
 pub struct Engine {
     run: Run,
@@ -158,11 +171,27 @@ impl Engine {
         &self.run.counters
     }
 
+    /// Look through everything that is held.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let (fragments, fragment_bytes) = self.fragments.held();
+        let mut held = Held { fragments, fragment_bytes, ..Held::default() };
+        for flow in self.flows.all() {
+            let waiting_bytes = flow.waiting_bytes();
+            held.flows += 1;
+            held.out_of_order_bytes += waiting_bytes.iter().sum::<u64>();
+            held.most_out_of_order_bytes = waiting_bytes.into_iter().fold(held.most_out_of_order_bytes, u64::max);
+            held.state_bytes += u64::from(flow.count_state_bytes());
+        }
+        held
+    }
+
     /// What is left to do after a panic: forget all flows, keep counters and numbering, give the rows made before it.
     pub fn recover(&mut self) -> Facts {
         self.flows = FlowTable::new(&self.run.limits);
         self.fragments = Fragments::new();
         self.run.out_of_order_bytes = 0;
+        self.run.state_bytes = 0;
         self.run.rows.take()
     }
 }

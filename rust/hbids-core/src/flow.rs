@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 
 use crate::datagram::Datagrams;
-use crate::dialogue::Dialogue;
+use crate::dialogue::{Dialogue, DIALOGUE_BYTES};
 use crate::doubt::{Credit, Reasons, NO_DOUBT};
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
@@ -43,7 +43,7 @@ pub(crate) enum EndReason {
 }
 
 /// What is known of a flow, in the order in which flows are evicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     Closed = 0,
     Opening = 1,
@@ -183,6 +183,10 @@ pub(crate) struct Flow {
     pub(crate) heartbeats: Option<Box<Heartbeats>>,
     /// From the first datagram on that looks like DTLS.
     pub(crate) datagrams: Option<Box<Datagrams>>,
+    /// Its number among the flows that hold something; 0 when it holds nothing.
+    pub(crate) holder: u64,
+    /// What it was charged for in `Run::state_bytes`.
+    pub(crate) state_bytes: u32,
     checkpoints: u32,
     /// Neighbours in the table's list.
     pub(crate) previous: u32,
@@ -234,6 +238,8 @@ impl Flow {
             dialogue: None,
             heartbeats: None,
             datagrams: None,
+            holder: 0,
+            state_bytes: 0,
             checkpoints: 0,
             previous: u32::MAX,
             next: u32::MAX,
@@ -462,6 +468,15 @@ impl Flow {
             self.sides[0].fin_seen = false;
             self.sides[1].fin_seen = false;
         }
+    }
+
+    /// What it holds beyond what every flow takes, out-of-order bytes left out.
+    pub(crate) fn count_state_bytes(&self) -> u32 {
+        let held = self.hello_bytes()
+            + self.dialogue.as_ref().map_or(0, |_| DIALOGUE_BYTES)
+            + self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.held_bytes())
+            + self.datagrams.as_ref().map_or(0, |datagrams| datagrams.held_bytes());
+        u32::try_from(held).unwrap_or(u32::MAX)
     }
 
     // --- the end ---

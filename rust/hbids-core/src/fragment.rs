@@ -250,6 +250,13 @@ impl Fragments {
         *self = Self::new();
     }
 
+    /// Packets and bytes held, counted anew.
+    pub(crate) fn held(&self) -> (u64, u64) {
+        let packets = self.waiting.len() + self.remembered.len();
+        let waiting: u64 = self.waiting.values().map(|parts| parts.held_bytes).sum();
+        (packets as u64, waiting + self.remembered.values().map(Remembered::held_bytes).sum::<u64>())
+    }
+
     fn tick(&mut self, run: &mut Run) {
         self.clock_ns = self.clock_ns.max(run.time_ns);
         while let Some((at, parts)) = self.waiting.first_key_value() {

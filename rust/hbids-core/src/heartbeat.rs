@@ -153,6 +153,11 @@ impl Opening {
     }
 }
 
+/// What they take in memory; each waiting request and each row held back takes more.
+const HEARTBEATS_BYTES: u64 = 512;
+const REQUEST_BYTES: u64 = 64;
+const HELD_ROW_BYTES: u64 = 256;
+
 /// The messages of both directions.
 #[derive(Default)]
 pub(crate) struct Heartbeats {
@@ -167,6 +172,11 @@ pub(crate) struct Heartbeats {
 }
 
 impl Heartbeats {
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let requests: usize = self.pending.iter().map(VecDeque::len).sum();
+        HEARTBEATS_BYTES + requests as u64 * REQUEST_BYTES + self.held_rows * HELD_ROW_BYTES
+    }
+
     /// This side's requests that a sealed record may still answer.
     fn waiting(&mut self, run: &Run, side: usize) -> &mut VecDeque<Request> {
         let pending = &mut self.pending[side];

@@ -326,28 +326,33 @@ pub(crate) struct FingerprintCache {
 
 /// Shapes remembered: far more than stacks exist; clients that vary every hello only lose the saving.
 const CACHE_SHAPES: usize = 4_096;
+/// Longer ones are not remembered: no stack's hello has so much to say.
+const CACHE_SHAPE_BYTES: usize = 1_024;
 
 impl FingerprintCache {
     pub(crate) fn of_client(&mut self, hello: &ClientHello<'_>) -> Arc<Fingerprints> {
         let make = || Arc::new(Fingerprints { ja3: hello.ja3(), ja4: hello.ja4() });
-        Arc::clone(remembered(&mut self.clients, hello.shape(), make))
+        remembered(&mut self.clients, hello.shape(), make)
     }
 
     /// JA3S.
     pub(crate) fn of_server(&mut self, hello: &ServerHello<'_>) -> [u8; 32] {
-        *remembered(&mut self.servers, hello.shape(), || hello.ja3s())
+        remembered(&mut self.servers, hello.shape(), || hello.ja3s())
     }
 }
 
-fn remembered<Value>(
+fn remembered<Value: Clone>(
     known: &mut HashMap<Vec<u8>, Value, RandomState>,
     shape: Vec<u8>,
     make: impl FnOnce() -> Value,
-) -> &mut Value {
+) -> Value {
+    if shape.len() > CACHE_SHAPE_BYTES {
+        return make();
+    }
     if known.len() >= CACHE_SHAPES && !known.contains_key(&shape) {
         known.clear();
     }
-    known.entry(shape).or_insert_with(make)
+    known.entry(shape).or_insert_with(make).clone()
 }
 
 fn join_decimal(text: &mut String, numbers: impl Iterator<Item = u16>) {

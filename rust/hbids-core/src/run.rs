@@ -15,6 +15,7 @@ pub struct Limits {
     pub checkpoint_ns: i64,
     pub out_of_order_bytes: u64,
     pub out_of_order_bytes_total: u64,
+    pub state_bytes_total: u64,
     pub hole_acked_wait_ns: i64,
     pub hole_wait_ns: i64,
     pub hello_bytes: u64,
@@ -104,6 +105,7 @@ pub struct Run {
     pub(crate) packet_number: u64,
     pub(crate) time_ns: i64,
     pub(crate) out_of_order_bytes: u64,
+    pub(crate) state_bytes: u64,
     messages: u64,
 }
 
@@ -117,6 +119,7 @@ impl Run {
             packet_number: 0,
             time_ns: 0,
             out_of_order_bytes: 0,
+            state_bytes: 0,
             messages: 0,
         }
     }

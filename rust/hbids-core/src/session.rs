@@ -93,16 +93,29 @@ struct ServerFields<'a> {
     resumed: u8,
 }
 
+/// What is remembered of a ClientHello takes in memory at most.
+const CLIENT_HELLO_BYTES: u64 = 768;
+
 /// Hellos in the making; dropped once the session row is written.
 #[derive(Default)]
 pub(crate) struct Hello {
     /// Bytes of the first handshake messages of each side.
-    handshake: [Box<[u8]>; 2],
+    handshake: [Vec<u8>; 2],
     client: ClientFields,
     time_ns: Option<i64>,
 }
 
 impl Flow {
+    /// What hellos in the making hold (what grows has room for as much again), and what waits for the session's row.
+    pub(crate) fn hello_bytes(&self) -> u64 {
+        let Some(hello) = &self.hello else {
+            return 0;
+        };
+        let waits_for_row = hello.time_ns.is_some() && !self.session_written;
+        let handshake: usize = hello.handshake.iter().map(Vec::len).sum();
+        2 * handshake as u64 + if waits_for_row { CLIENT_HELLO_BYTES } else { 0 }
+    }
+
     // --- records ---
 
     /// The other side has sent a ClientHello, or it was agreed that it will.
@@ -299,8 +312,7 @@ impl Flow {
     // --- hellos ---
 
     fn collect_handshake(&mut self, run: &mut Run, side: usize, data: &[u8]) {
-        let mut buffer =
-            self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]).into_vec());
+        let mut buffer = self.hello.as_mut().map_or_else(Vec::new, |hello| std::mem::take(&mut hello.handshake[side]));
         // The usual hello lies whole in one segment and is read where it lies.
         if buffer.is_empty() {
             let left = self.take_messages(run, side, data);
@@ -314,7 +326,7 @@ impl Flow {
             buffer.drain(..buffer.len() - left);
         }
         if self.sides[side].awaits_hello && !buffer.is_empty() {
-            self.hello.get_or_insert_default().handshake[side] = buffer.into();
+            self.hello.get_or_insert_default().handshake[side] = buffer;
         } else if self.session_written {
             // Only the other side's hello can still be in the making.
             self.hello = self.hello.take().filter(|hello| hello.handshake.iter().any(|bytes| !bytes.is_empty()));
@@ -359,7 +371,7 @@ impl Flow {
             if self.sides[side].awaits_hello && !hello.handshake[side].is_empty() {
                 run.counters.hello_incomplete += 1;
             }
-            hello.handshake[side] = Box::default();
+            hello.handshake[side] = Vec::new();
         }
         self.sides[side].awaits_hello = false;
     }

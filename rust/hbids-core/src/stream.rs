@@ -170,6 +170,16 @@ impl Side {
 }
 
 impl Flow {
+    /// What waits in each direction, counted anew.
+    pub(crate) fn waiting_bytes(&self) -> [u64; 2] {
+        [0, 1].map(|side: usize| {
+            self.sides[side].holes.as_ref().map_or(0, |holes| {
+                let doubtful = holes.doubtful.iter().map(|segment| cost(&segment.data));
+                holes.waiting.iter().map(|piece| cost(&piece.data)).chain(doubtful).sum()
+            })
+        })
+    }
+
     /// Take a segment. True when it brought anything new in order.
     pub(crate) fn segment(&mut self, run: &mut Run, side: usize, seq: u32, data: &[u8], length: u32) -> bool {
         let ahead = i64::from(distance(seq, self.sides[side].next_seq));

@@ -1,5 +1,7 @@
 //! All live flows, and the bound on how many there are: see `hbids/decode/reference/flow.py` for the rules.
 
+use std::collections::BTreeMap;
+
 use ahash::RandomState;
 use hashbrown::HashTable;
 
@@ -79,6 +81,10 @@ pub(crate) struct FlowTable {
     index: HashTable<u32>,
     hasher: RandomState,
     lists: [List; STANDINGS],
+    /// Flows that hold something beyond what every flow takes, by standing and in the order in which they began to, and
+    /// when they were listed.
+    holders: BTreeMap<(Standing, u64), (u32, i64)>,
+    holders_listed: u64,
     timeouts_ns: [i64; STANDINGS],
     clock_ns: Option<i64>,
     next_sweep_ns: i64,
@@ -93,6 +99,8 @@ impl FlowTable {
             index: HashTable::new(),
             hasher: RandomState::new(),
             lists: [List { head: NOBODY, tail: NOBODY }; STANDINGS],
+            holders: BTreeMap::new(),
+            holders_listed: 0,
             timeouts_ns: [
                 limits.closed_timeout_ns,
                 limits.opening_timeout_ns,
@@ -170,10 +178,16 @@ impl FlowTable {
             flow.packet(run, side, carried, wire_bytes);
         }
         self.touch(at);
+        self.charge(run, at);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// Every live flow.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Flow> {
+        self.slab.blocks.iter().flatten().flatten()
     }
 
     /// End so many flows, in the order they began; the clock starts anew after the last.
@@ -230,6 +244,55 @@ impl FlowTable {
         }
     }
 
+    /// Account for what a flow holds now. If all flows together hold too much, those end that have held something for
+    /// longest, in the order in which a full table ends them.
+    fn charge(&mut self, run: &mut Run, at: u32) {
+        let Some(flow) = self.slab.get_mut(at) else {
+            return;
+        };
+        let held = flow.count_state_bytes();
+        run.state_bytes = run.state_bytes - u64::from(flow.state_bytes) + u64::from(held);
+        flow.state_bytes = held;
+        if held == 0 {
+            self.unlist_holder(at);
+        } else if flow.holder == 0 {
+            self.list_holder(at);
+        }
+        while run.state_bytes > run.limits.state_bytes_total {
+            self.evict_holder(run);
+        }
+    }
+
+    fn list_holder(&mut self, at: u32) {
+        if let Some(flow) = self.slab.get_mut(at) {
+            self.holders_listed += 1;
+            flow.holder = self.holders_listed;
+            self.holders.insert((flow.standing, flow.holder), (at, flow.touched_ns));
+        }
+    }
+
+    fn unlist_holder(&mut self, at: u32) {
+        if let Some(flow) = self.slab.get_mut(at).filter(|flow| flow.holder > 0) {
+            self.holders.remove(&(flow.standing, std::mem::take(&mut flow.holder)));
+        }
+    }
+
+    fn evict_holder(&mut self, run: &mut Run) {
+        for chance in 0..=SECOND_CHANCES {
+            let Some((at, listed_ns)) = self.holders.first_key_value().map(|(_, holder)| *holder) else {
+                return;
+            };
+            let active = self.slab.get(at).is_some_and(|flow| flow.touched_ns - listed_ns >= SWEEP_NS);
+            if !active || chance == SECOND_CHANCES {
+                run.counters.flows_evicted += 1;
+                self.end(run, at, EndReason::Evicted);
+                return;
+            }
+            self.unlist_holder(at);
+            self.list_holder(at);
+        }
+    }
+
     /// Note that a flow was active, and put it where it belongs by what is known of it now.
     fn touch(&mut self, at: u32) {
         let Some(flow) = self.slab.get_mut(at) else {
@@ -237,6 +300,7 @@ impl FlowTable {
         };
         flow.touched_ns = self.clock_ns.unwrap_or(0);
         if flow.current_standing() != flow.standing {
+            self.unlist_holder(at);
             self.relink(at);
         }
     }
@@ -284,6 +348,7 @@ impl FlowTable {
     }
 
     fn end(&mut self, run: &mut Run, at: u32, reason: EndReason) {
+        self.unlist_holder(at);
         self.unlink(at);
         let Some(mut flow) = self.slab.take(at) else {
             return;
@@ -291,6 +356,7 @@ impl FlowTable {
         if let Ok(entry) = self.index.find_entry(self.hasher.hash_one(flow.key), |other| *other == at) {
             entry.remove();
         }
+        run.state_bytes -= u64::from(flow.state_bytes);
         flow.end(run, reason);
     }
 }
