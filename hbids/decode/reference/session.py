@@ -227,6 +227,8 @@ class Session:
         if content_type == HEARTBEAT:
             self.heartbeats.record_gap(side, length)
         elif content_type == HANDSHAKE:
+            if self._hello_has_begun(side):
+                self.say_hello(side)  # what of it was captured is enough to know it is one
             self._give_up_hello(side)
 
     def record_ended(self, side: int) -> None:

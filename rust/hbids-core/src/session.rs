@@ -221,7 +221,13 @@ impl Flow {
         own.lost = true;
         match own.record_type {
             HEARTBEAT => self.heartbeat_gap(run, side, length),
-            HANDSHAKE => self.give_up_hello(run, side),
+            HANDSHAKE => {
+                // What of it was captured is enough to know it is one.
+                if self.hello_has_begun(side) {
+                    self.say_hello(run, side);
+                }
+                self.give_up_hello(run, side);
+            }
             _ => {}
         }
     }
