@@ -1,0 +1,12 @@
+"""All groups, in the order of the page."""
+
+from __future__ import annotations
+
+from tests.coverage import cases_fragments, cases_layers
+
+__all__ = ["GROUPS"]
+
+GROUPS = [
+    cases_layers.GROUP,
+    cases_fragments.GROUP,
+]
