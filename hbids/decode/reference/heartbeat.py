@@ -9,8 +9,9 @@ seen).
 In DTLS each record is a message, of an answer too (RFC 6520 section 4).
 
 Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer,
-and so is a full-size record of a server whose client's requests could not be seen;
-after a full-size record of an answer, the next one continues it unless another request is waiting.
+and so is a full-size record of a server whose client's requests could not be seen. After a full-size record the next
+one continues the answer: if it is larger than its request already, unless the record looks more like the answer to
+another one; if it is an echo so far, only where nothing came between and nobody waits.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Message:
     bytes_claimed: int = 0
     """By the headers of all its records."""
     last_record_length: int = 0
+    interrupted: bool = False
+    """A record of another kind came behind it."""
 
     @property
     def exceeds_request(self) -> bool:
@@ -165,6 +168,12 @@ class Heartbeats:
         if length == 0 or self._flow.protection(side) is Protection.SEALED:
             self._begin(side)
 
+    def other_record_began(self, side: int) -> None:
+        """A header of another type."""
+        message = self._messages[side]
+        if message is not None:
+            message.interrupted = True
+
     def record_body(self, side: int, data: bytes) -> None:
         """Some of its body."""
         self._record_left[side] -= len(data)
@@ -215,9 +224,19 @@ class Heartbeats:
         sealed = self._flow.protection(side) is Protection.SEALED
         if sealed != (message.protection is Protection.SEALED) or not message.is_open(self._flow.fragment_bytes):
             return False
-        if sealed and self._waiting(1 - side):
-            return False
-        return message.continues_with(length)
+        return message.continues_with(length) and not (sealed and self._begins_anew(side, message, length))
+
+    def _begins_anew(self, side: int, message: Message, length: int) -> bool:
+        """Whether a sealed record that could continue this answer is rather a message of its own."""
+        waiting = self._waiting(1 - side)
+        if not message.exceeds_request:
+            late = self._run.time_ns - message.end_time_ns > self._run.limits.answer_wait_ns
+            return bool(waiting) or message.interrupted or late
+        return any(
+            request.record_length == length < self._flow.fragment_bytes
+            or length > request.record_length + PADDING_BYTES
+            for request in waiting
+        )
 
     def _begin_with_what_is_there(self, side: int) -> None:
         opening = self._openings[side]

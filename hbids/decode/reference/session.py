@@ -200,7 +200,9 @@ class Session:
         self.records[side][content_type - CONTENT_TYPES[0]] += 1
         if content_type == HEARTBEAT:
             self.heartbeats.record_began(side, version, length, began_ns)
-        elif content_type == APPLICATION_DATA and self._hello_may_be_missed:
+            return
+        self.heartbeats.other_record_began(side)
+        if content_type == APPLICATION_DATA and self._hello_may_be_missed:
             self._sealed[side] = True
         elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._negotiated["tls_version"] != TLS_1_3:
             self._changed_cipher[side] = self._sealed[side] = True

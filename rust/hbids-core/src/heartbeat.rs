@@ -56,6 +56,8 @@ struct Message {
     record_version: u16,
     record_length: u16,
     last_record_length: u16,
+    /// A record of another kind came behind it.
+    interrupted: bool,
     request: Request,
     /// The request was seen, or could have been missed: later records may belong to this answer.
     may_continue: bool,
@@ -209,6 +211,24 @@ impl Heartbeats {
         })?;
         waiting.remove(index)
     }
+
+    /// Whether a sealed record that could continue this side's answer is rather a message of its own.
+    fn begins_anew(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> bool {
+        self.waiting(run, 1 - side);
+        let Some(message) = self.messages[side].as_ref() else {
+            return false;
+        };
+        let waiting = &self.pending[1 - side];
+        if !message.exceeds_request() {
+            let late = run.time_ns.saturating_sub(message.end_time_ns) > run.limits.answer_wait_ns;
+            return !waiting.is_empty() || message.interrupted || late;
+        }
+        let length = i32::from(length);
+        waiting.iter().any(|request| {
+            (request.record_length == length && length < i32::from(fragment))
+                || length > request.record_length + PADDING_BYTES as i32
+        })
+    }
 }
 
 impl Flow {
@@ -245,12 +265,12 @@ impl Flow {
         let fragment_bytes = self.fragment_bytes;
         let heartbeats = self.heartbeats.get_or_insert_default();
         heartbeats.record_left[side] = u32::from(length);
-        let other_waits = sealed && !heartbeats.waiting(run, 1 - side).is_empty();
+        let begins_anew = sealed && heartbeats.begins_anew(run, side, length, fragment_bytes);
         if let Some(message) = heartbeats.messages[side].as_mut() {
             if sealed == (message.protection == Protection::Sealed)
                 && message.is_open(fragment_bytes)
-                && !other_waits
                 && message.continues_with(length)
+                && !begins_anew
             {
                 message.records = message.records.saturating_add(1);
                 message.bytes_claimed += u64::from(length);
@@ -271,6 +291,13 @@ impl Flow {
             self.begin_message(run, side, &opening, 0);
         } else if let Some(heartbeats) = self.heartbeats.as_mut() {
             heartbeats.openings[side] = Some(opening);
+        }
+    }
+
+    /// A header of another type.
+    pub(crate) fn other_record_began(&mut self, side: usize) {
+        if let Some(message) = self.message(side) {
+            message.interrupted = true;
         }
     }
 
@@ -389,6 +416,7 @@ impl Flow {
             record_version: opening.version,
             record_length: opening.length,
             last_record_length: opening.length,
+            interrupted: false,
             request: request.unwrap_or(NO_REQUEST),
             may_continue: spans_records && (request.is_some() || may_have_missed),
             gap: false,

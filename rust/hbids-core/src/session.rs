@@ -189,7 +189,11 @@ impl Flow {
         *count = count.saturating_add(1);
         if kind == HEARTBEAT {
             self.heartbeat_began(run, side, version, length);
-        } else if kind == APPLICATION_DATA && self.hello_may_be_missed {
+            return;
+        }
+        self.other_record_began(side);
+        let own = &mut self.sides[side];
+        if kind == APPLICATION_DATA && self.hello_may_be_missed {
             own.sealed = true;
         } else if kind == CHANGE_CIPHER_SPEC && length == 1 && self.tls_version != TLS_1_3 {
             own.changed_cipher = true;
