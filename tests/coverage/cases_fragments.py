@@ -18,9 +18,9 @@ from tests.coverage.casebook import Group
 from tests.coverage.exchanges import LEAK, leak
 from tests.support import tls
 from tests.support.conversation import STEP_NS, Conversation
-from tests.support.framing import ETHERNET, RAW
+from tests.support.framing import ETHERNET, RAW, ethertype
 from tests.support.scapy_ip import scapy_ip
-from tests.support.tunnels import ETHER, Wrap, ethertype, over, over_ethernet, udp
+from tests.support.tunnels import ETHER, Wrap, over, over_ethernet, udp
 
 GROUP = Group(
     "Fragments, cut frames, copies",
@@ -36,9 +36,9 @@ BOTH = {"fd66::2:443": Verdict.LEAKED}
 def fragment(packet: bytes, begin: int, end: int, *, identification: int) -> bytes:
     """The fragment with these bytes of an IP packet's payload."""
     if packet[0] >> 4 == 6:
-        header, payload = IPv6(packet[:40]), packet[40:]
-        kind = IPv6ExtHdrFragment(nh=header.nh, offset=begin // 8, m=int(end < len(payload)), id=identification)
-        return bytes(IPv6(src=header.src, dst=header.dst, hlim=header.hlim) / kind / Raw(payload[begin:end]))
+        whole, payload = IPv6(packet[:40]), packet[40:]
+        kind = IPv6ExtHdrFragment(nh=whole.nh, offset=begin // 8, m=int(end < len(payload)), id=identification)
+        return bytes(IPv6(src=whole.src, dst=whole.dst, hlim=whole.hlim) / kind / Raw(payload[begin:end]))
     header, payload = IP(packet[:20]), packet[20:]
     more = int(end < len(payload))
     place = IP(
