@@ -72,7 +72,7 @@ def leaked_bytes(heartbeats: Rows) -> Integers:
 def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
     """Memory in a sealed answer, estimated: ``max(0, answer plaintext - request plaintext - 16)``, plaintext being
     record bytes less what the suite adds. Exact for AEAD and stream suites if the request had no padding; within a
-    block for CBC, and too small rather than too large where the request fills its record. Of an answer whose request was
+    block for CBC, and rather too small where the request fills its record. Of an answer whose request was
     not seen, see :func:`unasked_bytes_estimated`."""
     leaked = unasked_bytes_estimated(heartbeats)
     answers = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.RESPONSE)

@@ -222,7 +222,7 @@ KEPT_PACKETS = 12  # of the answer, each cut
 TAIL_BYTES = 24  # of the answer's last packet, which is whole
 cut_short(
     68,
-    *(1016000, 1016100, 1016102),
+    *(1016003, 1016100, 1016102),
     leaked=KEPT_PACKETS * (68 - HEADERS_BYTES) - 8,
     note=" (the ServerHello cannot be read)",
     stream_gaps=14,

@@ -8,7 +8,7 @@ from hbids.config import Limits
 from hbids.facts import Direction, Kind, Phase, Protection
 from tests.decode.conftest import Decode
 from tests.support import tls
-from tests.support.conversation import SECOND_NS, connected, greeted, sealing
+from tests.support.conversation import SECOND_NS, TO_CLIENT, TO_SERVER, connected, greeted, sealing
 from tests.support.decoding import check, column
 
 WHOLE = 16_408
@@ -184,6 +184,18 @@ def test_behind_a_full_echo_a_later_record_is_a_request(decode: Decode, between:
     conversation.client(tls.sealed(ASKED))
     rows = decode(conversation).heartbeats
     assert column(rows, "answers_message") == [0, 1, 0, 3]
+
+
+@pytest.mark.parametrize("way", [TO_SERVER, TO_CLIENT])
+def test_where_a_change_of_cipher_was_lost_sealed_is_what_cannot_be_read(decode: Decode, way: Direction) -> None:
+    conversation = greeted().finish_handshake()
+    changes = [packet for packet in conversation.packets if packet.payload.startswith(tls.ccs()) and packet.way == way]
+    conversation.client(tls.sealed(ASKED))
+    conversation.server(tls.sealed(ASKED))
+    conversation.lose(*changes)
+    rows = decode(conversation).heartbeats
+    assert column(rows, "protection") == [Protection.SEALED] * 2
+    assert column(rows, "answers_message") == [0, 1]
 
 
 def test_bytes_lost_from_a_sealed_answer_are_a_gap(decode: Decode) -> None:

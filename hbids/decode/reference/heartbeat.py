@@ -252,6 +252,7 @@ class Heartbeats:
         self._openings[side] = None
         protection = self._flow.protection(side) or guess_protection(opening)
         message_type = claimed = ABSENT
+        request, beginning_lost = NO_REQUEST, False
         if protection is Protection.CLEAR:
             if opening.head:
                 message_type = opening.head[0]
@@ -260,7 +261,12 @@ class Heartbeats:
             kind = Kind.MALFORMED
             if opening.length >= HEADER_BYTES:
                 kind = {TYPE_REQUEST: Kind.REQUEST, TYPE_RESPONSE: Kind.RESPONSE}.get(message_type, Kind.MALFORMED)
-            request = self._request_answered(side, claimed) if kind is Kind.RESPONSE else NO_REQUEST
+            if kind is Kind.RESPONSE:
+                request = self._request_answered(side, claimed)
+            elif kind is Kind.MALFORMED:
+                request = self._request_of_lost_answer(side, opening.length)
+                if request is not NO_REQUEST:
+                    kind, claimed, beginning_lost = Kind.RESPONSE, request.claimed_length, True
         else:
             request = self._sealed_request_answered(side, opening.length)
             is_answer = request is not NO_REQUEST or self._answers_the_unseen(side, opening.length)
@@ -282,6 +288,8 @@ class Heartbeats:
             bytes_seen=0,
             bytes_claimed=opening.length,
             last_record_length=opening.length,
+            gap=beginning_lost,
+            lost_place=beginning_lost,
         )
         self._messages[side] = message
         self.counts[side] += 1
@@ -297,6 +305,20 @@ class Heartbeats:
                     del pending[index]
                     return request
         return pending.popleft() if pending else NO_REQUEST
+
+    def _request_of_lost_answer(self, side: int, length: int) -> Request:
+        """Of a record that is no message: the request to whose answer it belongs, if the beginning of an answer may be
+        lost and one that was asked for would be cut so."""
+        fragment = self._flow.fragment_bytes
+        if not (self._flow.messages_span_records and self._flow.may_have_missed(side)):
+            return NO_REQUEST
+        pending = self._pending[1 - side]
+        for request in pending:
+            whole = HEADER_BYTES + request.claimed_length + PADDING_BYTES
+            if whole > fragment and length in (fragment, whole % fragment):
+                pending.remove(request)
+                return request
+        return NO_REQUEST
 
     def _sealed_request_answered(self, side: int, length: int) -> Request:
         """The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large

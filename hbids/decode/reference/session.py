@@ -424,11 +424,14 @@ class Session:
     # --- heartbeats (HeartbeatFlow) ---
 
     def protection(self, side: int) -> Protection | None:
-        """Sealed from ChangeCipherSpec on, or as the record's epoch says."""
+        """Sealed from ChangeCipherSpec on, or as the record's epoch says. None where that may be missing."""
         if self._sealed[side]:
             return Protection.SEALED
-        unknown = self._hello_may_be_missed and not self.said_hello and self.transport is Transport.TLS
-        return None if unknown else Protection.CLEAR
+        if self.transport is Transport.DTLS:
+            return Protection.CLEAR
+        hello_missed = self._hello_may_be_missed and not self.said_hello
+        change_missed = self._lost[side] and self._changed_cipher[1 - side]
+        return None if hello_missed or change_missed else Protection.CLEAR
 
     def phase(self) -> Phase:
         """RFC 6520 section 3."""
@@ -436,7 +439,9 @@ class Session:
             return Phase.AFTER
         if self.server_said_hello:
             return Phase.HANDSHAKE
-        return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
+        server = 0 if self._flow.is_client(1) else 1
+        answers_missed = self.transport is Transport.TLS and self.may_have_missed(server)
+        return Phase.UNKNOWN if self._hello_may_be_missed or answers_missed else Phase.BEFORE_SERVER_HELLO
 
     def is_client(self, side: int) -> bool:
         """As far as is known."""

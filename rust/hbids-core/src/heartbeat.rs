@@ -200,6 +200,17 @@ impl Heartbeats {
         pending.pop_front()
     }
 
+    /// Of a record that is no message: the request to whose answer it belongs, if one that was asked for would be cut so.
+    fn request_of_lost_answer(&mut self, side: usize, length: u16, fragment: u16) -> Option<Request> {
+        let pending = &mut self.pending[1 - side];
+        let fragment = i32::from(fragment);
+        let index = pending.iter().position(|request| {
+            let whole = i32::from(HEADER_BYTES) + request.claimed_length + PADDING_BYTES as i32;
+            whole > fragment && [fragment, whole % fragment].contains(&i32::from(length))
+        })?;
+        pending.remove(index)
+    }
+
     /// The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large decoy
     /// which nobody answers does not make a leak look like an echo.
     fn sealed_request_answered(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> Option<Request> {
@@ -235,10 +246,16 @@ impl Flow {
     fn protection(&self, side: usize) -> Option<Protection> {
         if self.sides[side].sealed {
             Some(Protection::Sealed)
-        } else if self.hello_may_be_missed && !self.said_hello && !self.is_datagrams() {
-            None
-        } else {
+        } else if self.is_datagrams() {
             Some(Protection::Clear)
+        } else {
+            let hello_missed = self.hello_may_be_missed && !self.said_hello;
+            let change_missed = self.sides[side].lost && self.sides[1 - side].changed_cipher;
+            if hello_missed || change_missed {
+                None
+            } else {
+                Some(Protection::Clear)
+            }
         }
     }
 
@@ -249,7 +266,8 @@ impl Flow {
         } else if self.server_said_hello {
             2
         } else {
-            u8::from(!self.hello_may_be_missed)
+            let answers_missed = !self.is_datagrams() && self.may_have_missed(1 - self.client());
+            u8::from(!(self.hello_may_be_missed || answers_missed))
         }
     }
 
@@ -382,6 +400,7 @@ impl Flow {
         let phase = self.phase();
         let spans_records = !self.is_datagrams();
         let may_have_missed = self.may_have_missed(1 - side);
+        let may_have_lost = self.may_have_missed(side);
         let fragment_bytes = self.fragment_bytes;
         // No honest request is so long: a full-size record of a server answers one that was not captured.
         let answers_the_unseen = opening.length >= fragment_bytes && side != self.client() && may_have_missed;
@@ -389,16 +408,26 @@ impl Flow {
             return;
         };
         let (mut message_type, mut claimed_length) = (-1, ABSENT);
+        let mut beginning_lost = false;
         let (kind, request) = if protection == Protection::Clear {
             message_type = opening.head().first().map_or(-1, |byte| i16::from(*byte));
             if opening.head_length == HEADER_BYTES {
                 claimed_length = i32::from(u16::from_be_bytes([opening.head[1], opening.head[2]]));
             }
             match message_type {
-                _ if opening.length < HEADER_BYTES => (Kind::Malformed, None),
-                TYPE_REQUEST => (Kind::Request, None),
-                TYPE_RESPONSE => (Kind::Response, heartbeats.request_answered(side, claimed_length)),
-                _ => (Kind::Malformed, None),
+                TYPE_REQUEST if opening.length >= HEADER_BYTES => (Kind::Request, None),
+                TYPE_RESPONSE if opening.length >= HEADER_BYTES => {
+                    (Kind::Response, heartbeats.request_answered(side, claimed_length))
+                }
+                _ => {
+                    let may_be_lost = spans_records && may_have_lost;
+                    let request = may_be_lost
+                        .then(|| heartbeats.request_of_lost_answer(side, opening.length, fragment_bytes))
+                        .flatten();
+                    beginning_lost = request.is_some();
+                    claimed_length = request.map_or(claimed_length, |request| request.claimed_length);
+                    (if beginning_lost { Kind::Response } else { Kind::Malformed }, request)
+                }
             }
         } else {
             let answered = heartbeats.sealed_request_answered(run, side, opening.length, fragment_bytes);
@@ -419,8 +448,8 @@ impl Flow {
             interrupted: false,
             request: request.unwrap_or(NO_REQUEST),
             may_continue: spans_records && (request.is_some() || may_have_missed),
-            gap: false,
-            lost_place: false,
+            gap: beginning_lost,
+            lost_place: beginning_lost,
             reported_early: false,
             records: 1,
             bytes_seen,
