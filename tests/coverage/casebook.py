@@ -7,7 +7,9 @@ wrong. Cases stand in groups, one file a group; docs/coverage.md is written from
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hbids.facts import Verdict
@@ -15,15 +17,20 @@ from tests.capture.build import Frame
 from tests.support.conversation import Conversation, frames_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from hbids.pipeline import Result
 
 Traffic = Conversation | list[Conversation] | list[Frame]
+Build = Callable[[], Traffic]
 SERVER = "10.0.0.2:443"
 """Where conversations go by default."""
 EXPOSURE = 1016500
 """The inventory: fires wherever a server accepts heartbeats, and is therefore left out of every case."""
+LEAK = (1016001, 1016100, 1016102)
+"""The attempt, the leak as soon as it is one, its total."""
+SIMULATED = "simulated"
+"""Bytes written by the builders of tests/support."""
 
 
 class Said(NamedTuple):
@@ -56,20 +63,22 @@ def _name(endpoint: Mapping[str, Any]) -> str:
     return f"{endpoint['ip']}:{endpoint['port']}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """Traffic and what hbids must say of it."""
 
     item: str
     """What the port shows, in words."""
-    build: Callable[[], Traffic]
+    build: Build
     says: Said
     made_by: str
-    """``simulated``: bytes written by the builders of tests/support; else what they come from."""
+    """:data:`SIMULATED`, or what the bytes come from."""
     confidence: str | None
     """Of every alert; None where the signatures' own stands."""
 
+    @cached_property
     def frames(self) -> list[Frame]:
+        """Built once for both engines."""
         traffic = self.build()
         if isinstance(traffic, Conversation):
             return traffic.frames()
@@ -83,6 +92,7 @@ class Group:
 
     title: str
     introduction: str
+    made_by: str = SIMULATED
     cases: list[Case] = field(default_factory=list)
 
     def case(
@@ -95,16 +105,22 @@ class Group:
         leaked: int = 0,
         estimated: int = 0,
         counted: Mapping[str, int] | None = None,
-        made_by: str = "simulated",
+        made_by: str | None = None,
         confidence: str | None = None,
-    ) -> Callable[[Callable[[], Traffic]], Callable[[], Traffic]]:
+    ) -> Callable[[Build], Build]:
         """Write down a case: an alert as often as it is named, ``verdict`` that of ``endpoint``."""
         verdicts = {endpoint: verdict, **(others or {})}
         words = {name: each.word for name, each in verdicts.items() if each is not Verdict.CLEAR}
         says = Said(dict(sorted(Counter(alerts).items())), words, leaked, estimated, dict(counted or {}))
 
-        def register(build: Callable[[], Traffic]) -> Callable[[], Traffic]:
-            self.cases.append(Case(item, build, says, made_by, confidence))
+        def register(build: Build) -> Build:
+            self.cases.append(Case(item, build, says, made_by or self.made_by, confidence))
             return build
 
         return register
+
+    def leak(
+        self, item: str, *more: int, counted: Mapping[str, int] | None = None, made_by: str | None = None
+    ) -> Callable[[Build], Build]:
+        """A case that is told as any leak of 16,384 bytes is."""
+        return self.case(item, *LEAK, *more, verdict=Verdict.LEAKED, leaked=0x4000, counted=counted, made_by=made_by)

@@ -14,8 +14,8 @@ from scapy.packet import Raw
 
 from hbids.facts import Verdict
 from tests.capture.build import Frame
-from tests.coverage.casebook import Group
-from tests.coverage.exchanges import LEAK, leak
+from tests.coverage.casebook import LEAK, Group
+from tests.coverage.exchanges import leak
 from tests.support import tls
 from tests.support.conversation import STEP_NS, Conversation
 from tests.support.framing import ETHERNET, RAW, ethertype
@@ -24,8 +24,9 @@ from tests.support.tunnels import ETHER, Wrap, over, over_ethernet, udp
 
 GROUP = Group(
     "Fragments, cut frames, copies",
-    "Where nothing else is said of fragments, request and answer (4,096 bytes of memory) come in fragments, once over\n"
+    "Where nothing else is said of fragments, request and answer (4,096 bytes of memory) come in fragments, once over "
     "IPv4 and once over IPv6.",
+    made_by="scapy",
 )
 
 CLAIMED = 4_096
@@ -102,7 +103,6 @@ def fragmented(item: str, counted: dict[str, int], build: Callable[[], list[Fram
         others=BOTH,
         leaked=2 * CLAIMED,
         counted=counted,
-        made_by="scapy",
     )(build)
 
 
@@ -136,13 +136,9 @@ fragmented(
 )
 
 
-@GROUP.case(
+@GROUP.leak(
     "VXLAN around it in fragments",
-    *LEAK,
-    verdict=Verdict.LEAKED,
-    leaked=0x4000,
     counted={"fragments": 22, "packets_reassembled": 11},
-    made_by="scapy",
 )
 def tunnel_in_fragments() -> list[Frame]:
     frames: list[Frame] = []
@@ -160,7 +156,6 @@ def tunnel_in_fragments() -> list[Frame]:
     1016001,
     verdict=Verdict.ATTEMPTED,
     counted={"fragments": number_of(16) - 1, "packets_reassembled": 1, "packets_incomplete": 1},
-    made_by="scapy",
 )
 def incomplete() -> list[Frame]:
     return in_fragments(lambda parts: parts[:50] + parts[51:], families=(FOUR,))
@@ -213,7 +208,6 @@ def cut_short(bytes_kept: int, *alerts: int, leaked: int, note: str = "", **coun
         verdict=Verdict.LEAKED,
         leaked=leaked,
         counted=counted,
-        made_by="scapy",
     )(partial(cut, bytes_kept))
 
 
@@ -236,7 +230,6 @@ cut_short(1_000, *LEAK, leaked=KEPT_PACKETS * (1_000 - HEADERS_BYTES) - 8, strea
     "frames cut after their headers: nothing can be seen, and it is counted",
     verdict=Verdict.CLEAR,
     counted={"stream_gaps": 15},
-    made_by="scapy",
 )
 def headers_alone() -> Conversation:
     return cut(HEADERS_BYTES)
@@ -245,25 +238,25 @@ def headers_alone() -> Conversation:
 COPIES = {"segments_repeated": 15}
 
 
-@GROUP.case(
+@GROUP.leak(
     "every packet twice, as a two-way span port shows it",
-    *LEAK, verdict=Verdict.LEAKED, leaked=0x4000, counted=COPIES, made_by="scapy",
-)  # fmt: skip
+    counted=COPIES,
+)
 def copies() -> list[Frame]:
     return repeated()
 
 
-@GROUP.case(
+@GROUP.leak(
     "every packet twice, before and behind a router that tags it",
-    *LEAK, verdict=Verdict.LEAKED, leaked=0x4000, counted=COPIES, made_by="scapy",
-)  # fmt: skip
+    counted=COPIES,
+)
 def copies_behind_a_router() -> list[Frame]:
     return repeated(relay=lambda packet: over(ETHER, Dot1Q(vlan=9, type=ethertype(packet)))(packet))
 
 
-@GROUP.case(
+@GROUP.leak(
     "every packet twice, plain and in VXLAN",
-    *LEAK, verdict=Verdict.LEAKED, leaked=0x4000, counted=COPIES, made_by="scapy",
-)  # fmt: skip
+    counted=COPIES,
+)
 def copies_in_a_tunnel() -> list[Frame]:
     return repeated(relay=lambda packet: ETHERNET.wrap(over_ethernet(*udp(4789, VXLAN(vni=1)))(packet)))

@@ -12,8 +12,8 @@ from scapy.layers.vxlan import VXLAN
 
 from hbids.config import Limits
 from hbids.facts import Verdict
-from tests.coverage.casebook import Group
-from tests.coverage.exchanges import LEAK, honest, leak
+from tests.coverage.casebook import LEAK, Group
+from tests.coverage.exchanges import honest, leak
 from tests.support import framing
 from tests.support.conversation import Conversation
 from tests.support.framing import ETHERNET, Link, ethertype
@@ -22,8 +22,9 @@ from tests.support.tunnels import ETHER, IN_IP, ON_LINKS, OUTER6, Wrap, ip_in_ip
 
 GROUP = Group(
     "Tunnels and layers",
-    "Where nothing else is said, each capture holds a leak of 16,384 bytes over IPv4, one over IPv6, and an honest\n"
+    "Where nothing else is said, each capture holds a leak of 16,384 bytes over IPv4, one over IPv6, and an honest "
     "heartbeat, all wrapped alike.",
+    made_by="scapy",
 )
 
 V6 = "fd66::2:443"
@@ -46,7 +47,6 @@ def wrapping(item: str, link: Link) -> None:
         verdict=Verdict.LEAKED,
         others=EVERYWHERE,
         leaked=LEAKED_BYTES,
-        made_by="scapy",
     )(partial(wrapped, link))
 
 
@@ -154,7 +154,6 @@ wrapping(f"as many headers as `limits.layers` allows ({Limits().layers})", Link(
     "one header more than `limits.layers`: every frame is counted",
     verdict=Verdict.CLEAR,
     counted={"layers_exceeded": sum(len(each.packets) for each in wrapped(ETHERNET))},
-    made_by="scapy",
 )
 def too_deep() -> list[Conversation]:
     return wrapped(Link(1, tags(*[Dot1Q(vlan=1)] * (MOST_TAGS + 1))))

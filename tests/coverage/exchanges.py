@@ -7,12 +7,11 @@ from tests.support.conversation import Conversation
 
 SEGMENT_BYTES = 1_400
 CLAIMED = 0x4000
-LEAK = (1016001, 1016100, 1016102)
-"""The attempt, the leak as soon as it is one, its total."""
 SEALED_LEAK = (1016201, 1016203)
 
 LIE = tls.request(CLAIMED)
 """A request that claims all it leaks."""
+ANSWER = b"".join(tls.answer(CLAIMED))
 ASKED = 61
 """A sealed OpenSSL heartbeat, under AES-GCM."""
 FULL = 16_384 + 24
@@ -27,8 +26,12 @@ def segments(data: bytes) -> range:
 def leak(conversation: Conversation, claimed: int = CLAIMED) -> Conversation:
     """A lie and its answer, which has as many bytes of memory as it claims."""
     conversation.client(tls.request(claimed))
-    answer = b"".join(tls.answer(claimed))
-    conversation.server(answer, cut=segments(answer))
+    return answered(conversation, b"".join(tls.answer(claimed)))
+
+
+def answered(conversation: Conversation, data: bytes = ANSWER) -> Conversation:
+    """The server's bytes, in packets as large as an Ethernet takes."""
+    conversation.server(data, cut=segments(data))
     return conversation
 
 
@@ -42,9 +45,7 @@ def honest(conversation: Conversation) -> Conversation:
 def sealed_leak(conversation: Conversation) -> Conversation:
     """A sealed request and an answer of 16 KB and 18 bytes."""
     conversation.client(tls.sealed(ASKED))
-    answer = tls.sealed(FULL, 24 + 18)
-    conversation.server(answer, cut=segments(answer))
-    return conversation
+    return answered(conversation, tls.sealed(FULL, 24 + 18))
 
 
 SEALED_LEAK_BYTES = 16_384 + 18 - (ASKED - 24) - 16

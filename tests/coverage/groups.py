@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.coverage import cases_fragments, cases_layers
+from tests.coverage import cases_fragments, cases_layers, cases_tcp
 
 __all__ = ["GROUPS"]
 
 GROUPS = [
     cases_layers.GROUP,
     cases_fragments.GROUP,
+    cases_tcp.GROUP,
 ]

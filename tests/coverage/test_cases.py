@@ -22,12 +22,11 @@ CASES = [pytest.param(case, id=f"{group.title}: {case.item}") for group in GROUP
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_case_is_told_as_it_must_be(case: Case, engine_name: str, tmp_path: Path) -> None:
-    frames = case.frames()
-    result = hbids.replay(write_pcap(tmp_path / "case.pcap", frames), engine=engine_name)
+    result = hbids.replay(write_pcap(tmp_path / "case.pcap", case.frames), engine=engine_name)
     assert result.engine == engine_name
     assert said(result) == case.says
     summary = result.summary()
-    assert (summary["packets"], summary["bytes"]) == (len(frames), sum(frame.wire_bytes for frame in frames))
+    assert (summary["packets"], summary["bytes"]) == (len(case.frames), sum(frame.wire_bytes for frame in case.frames))
     if case.confidence is not None:
         events = [alert(found, shipped()[found.sid], Output()) for found in result.findings if found.sid != EXPOSURE]
         assert {*(word for event in events for word in event["alert"]["metadata"]["confidence"])} == {case.confidence}
