@@ -204,8 +204,16 @@ class Session:
         self.heartbeats.other_record_began(side)
         if content_type == APPLICATION_DATA and self._hello_may_be_missed:
             self._sealed[side] = True
-        elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._negotiated["tls_version"] != TLS_1_3:
+        elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._may_change_cipher(side):
             self._changed_cipher[side] = self._sealed[side] = True
+
+    def _may_change_cipher(self, side: int) -> bool:
+        """TLS 1.3 knows no ChangeCipherSpec, though it is sent to please middleboxes, by the client perhaps before the
+        server has said a word (RFC 8446 appendix D.4)."""
+        too_early = (
+            self._flow.is_client(side) and not any(self.records[1 - side]) and not self.may_have_missed(1 - side)
+        )
+        return self._negotiated["tls_version"] != TLS_1_3 and not too_early
 
     def record_body(self, side: int, data: bytes) -> None:
         """Some of a body."""

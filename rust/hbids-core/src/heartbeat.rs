@@ -272,7 +272,7 @@ impl Flow {
     }
 
     /// Requests of a side that was joined late, lost bytes, or was not captured.
-    fn may_have_missed(&self, side: usize) -> bool {
+    pub(crate) fn may_have_missed(&self, side: usize) -> bool {
         let side = &self.sides[side];
         self.midstream || side.lost || side.has_lost() || side.packets == 0
     }
