@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.coverage import cases_fragments, cases_layers, cases_tcp
+from tests.coverage import cases_fragments, cases_layers, cases_records, cases_sealed, cases_tcp
 
 __all__ = ["GROUPS"]
 
@@ -10,4 +10,6 @@ GROUPS = [
     cases_layers.GROUP,
     cases_fragments.GROUP,
     cases_tcp.GROUP,
+    cases_records.GROUP,
+    cases_sealed.GROUP,
 ]
