@@ -47,7 +47,7 @@ else
 endif
 
 docs: $(VENV)/.installed
-	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python -m tools.generate_docs
 
 wheel: $(VENV)/.created
 	rm -rf build/lib build/bdist.* dist

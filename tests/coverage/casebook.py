@@ -93,6 +93,8 @@ class Group:
     title: str
     introduction: str
     made_by: str = SIMULATED
+    endpoint: str = SERVER
+    """Whom the cases are about where nothing else is said."""
     cases: list[Case] = field(default_factory=list)
 
     def case(
@@ -100,7 +102,7 @@ class Group:
         item: str,
         *alerts: int,
         verdict: Verdict = Verdict.EXPOSED,
-        endpoint: str = SERVER,
+        endpoint: str | None = None,
         others: Mapping[str, Verdict] | None = None,
         leaked: int = 0,
         estimated: int = 0,
@@ -109,7 +111,7 @@ class Group:
         confidence: str | None = None,
     ) -> Callable[[Build], Build]:
         """Write down a case: an alert as often as it is named, ``verdict`` that of ``endpoint``."""
-        verdicts = {endpoint: verdict, **(others or {})}
+        verdicts = {endpoint or self.endpoint: verdict, **(others or {})}
         words = {name: each.word for name, each in verdicts.items() if each is not Verdict.CLEAR}
         says = Said(dict(sorted(Counter(alerts).items())), words, leaked, estimated, dict(counted or {}))
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.coverage import cases_fragments, cases_layers, cases_records, cases_sealed, cases_tcp
+from tests.coverage import (
+    cases_dtls,
+    cases_fragments,
+    cases_layers,
+    cases_not_tls,
+    cases_records,
+    cases_sealed,
+    cases_tcp,
+    cases_upgrades,
+)
 
 __all__ = ["GROUPS"]
 
@@ -12,4 +21,7 @@ GROUPS = [
     cases_tcp.GROUP,
     cases_records.GROUP,
     cases_sealed.GROUP,
+    cases_not_tls.GROUP,
+    cases_upgrades.GROUP,
+    cases_dtls.GROUP,
 ]
