@@ -18,7 +18,7 @@ from tests.coverage.casebook import Build, Group
 from tests.coverage.cases_fragments import fragments
 from tests.support import dtls, tls
 from tests.support.conversation import TO_CLIENT, TO_SERVER
-from tests.support.dtls import COOKIE, DTLS_1_0, DTLS_1_2, DTLS_1_3, HONEST, LIE, Exchange, greeted, sealing
+from tests.support.dtls import DTLS_1_0, DTLS_1_2, DTLS_1_3, HELLO, HONEST, LIE, Exchange, greeted, sealing
 from tests.support.framing import ETHERNET
 from tests.support.tunnels import Wrap, over, over_ethernet, udp
 
@@ -31,7 +31,6 @@ GROUP = Group(
 CLAIMED = 4_096
 ASK = dtls.heartbeat(tls.REQUEST, CLAIMED)
 ANSWER = dtls.heartbeat(tls.RESPONSE, CLAIMED, tls.noise(CLAIMED + tls.PADDING_BYTES))
-HELLO = dtls.client_hello_body(cookie=COOKIE)
 
 
 def leaking(
