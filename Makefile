@@ -52,7 +52,7 @@ fuzz: $(VENV)/.installed-test
 	PYTHON=$(BIN)/python tools/fuzz.sh
 
 docs: $(VENV)/.installed
-	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python -m tools.generate_docs
 
 wheel: $(VENV)/.created
 	rm -rf build/lib build/bdist.* dist

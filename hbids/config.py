@@ -76,6 +76,10 @@ class Limits:
     pending_wait_ns: int = 60 * _SECOND_NS
     """A sealed record that comes later than this is no answer; RFC 6520's own retransmission gives up by then."""
 
+    answer_wait_ns: int = 10 * _SECOND_NS
+    """Between the records of a sealed answer that so far is no larger than its request: longer than several
+    retransmission timeouts. What comes later is a heartbeat of its own."""
+
     held_heartbeats: int = 16
     """Messages kept back on a flow that has not said hello yet; without a hello it is not TLS."""
 

@@ -72,7 +72,8 @@ def leaked_bytes(heartbeats: Rows) -> Integers:
 def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
     """Memory in a sealed answer, estimated: ``max(0, answer plaintext - request plaintext - 16)``, plaintext being
     record bytes less what the suite adds. Exact for AEAD and stream suites if the request had no padding; within a
-    block for CBC. Of an answer whose request was not seen, see :func:`unasked_bytes_estimated`."""
+    block for CBC, and rather too small where the request fills its record. Of an answer whose request was
+    not seen, see :func:`unasked_bytes_estimated`."""
     leaked = unasked_bytes_estimated(heartbeats)
     answers = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.RESPONSE)
     answers &= heartbeats["answers_message"] != NO_MESSAGE
@@ -81,6 +82,8 @@ def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
         sealing = _sealing(row) or GUESSED_SEALING
         request = sealing.plaintext_bytes(int(row["request_record_length"]))
         leaked[index] = max(0, _answer_plaintext(row, sealing) - request - PADDING_BYTES)
+        if request == MAX_PLAINTEXT_BYTES:  # known exactly, while the answer's last block may hold padding
+            leaked[index] = max(0, leaked[index] - (sealing.block - 1))
     return leaked
 
 
@@ -112,15 +115,16 @@ def is_short_sealed(heartbeats: Rows) -> Flags:
 
 
 def answers_what_must_be_discarded(heartbeats: Rows) -> Flags:
-    """Answers to requests that RFC 6520 section 4 orders to discard silently."""
+    """Answers to requests that RFC 6520 section 4 orders to discard silently: too short for their claim, or of a claim
+    whose answer takes more than a record, which no heartbeat may."""
     answers = (heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] != NO_MESSAGE)
     sealed = is_sealed(heartbeats)
     request_length = heartbeats["request_record_length"].astype(np.int64)
     least = HEADER_BYTES + np.maximum(0, heartbeats["request_claimed_length"].astype(np.int64)) + PADDING_BYTES
-    flags: Flags = answers & ~sealed & (request_length < least)
+    flags: Flags = answers & ((~sealed & (request_length < least)) | (heartbeats["records"] > 1))
     for index in np.flatnonzero(answers & sealed):
         smallest = smallest_sealed_record(heartbeats[index])
-        flags[index] = smallest is not None and request_length[index] < smallest
+        flags[index] |= smallest is not None and request_length[index] < smallest
     return flags
 
 

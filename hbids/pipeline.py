@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "Result", "replay"]
 
 _ALWAYS_COUNTED = ("packets", "bytes", "flows")
+_TLS_1_3 = 0x0304
 
 
 class Analysis:
@@ -45,6 +46,7 @@ class Analysis:
         self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
         self.sessions: Counter[str] = Counter(tls=0, dtls=0)
         self.victims_outside_home = 0
+        self.tls13_sessions = 0
 
     def add(self, facts: Facts) -> None:
         """Take one step's facts."""
@@ -53,6 +55,7 @@ class Analysis:
         for transport in Transport:
             count = np.count_nonzero(facts.sessions["transport"] == transport)
             self.sessions[transport.name.lower()] += int(count)
+        self.tls13_sessions += int(np.count_nonzero(facts.sessions["tls_version"] == _TLS_1_3))
         if len(facts.heartbeats):
             self._count(facts.heartbeats[facts.heartbeats["is_final"] == 1])
         self._ledger.add_facts(facts)
@@ -81,6 +84,7 @@ class Analysis:
             "detectors_forgot": sum(map(forgotten, [*self._detectors, self._tools])),
             "endpoints_dropped": self._ledger.dropped,
             "sources_dropped": self._ledger.sources_dropped,
+            "tls13_sessions": self.tls13_sessions,
             "victims_outside_home": self.victims_outside_home,
         }
         return {name: count for name, count in dropped.items() if count}

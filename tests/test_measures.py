@@ -280,3 +280,19 @@ def test_of_a_sealed_answer_whose_request_was_not_seen_all_payload_is_taken_for_
 @pytest.mark.parametrize(("asked", "flag"), [(42, True), (43, False), (61, False)])
 def test_a_patched_peer_answers_no_sealed_request_that_is_too_short(asked: int, *, flag: bool) -> None:
     assert answers_what_must_be_discarded(sealed_answer(61, 61, 1, asked)).tolist() == [flag]
+
+
+@pytest.mark.parametrize(("records", "flag"), [(1, False), (2, True)])
+def test_a_patched_peer_gives_no_answer_of_several_records(records: int, *, flag: bool) -> None:
+    assert answers_what_must_be_discarded(sealed_answer(16_408, 16_448, records, 16_408)).tolist() == [flag]
+
+
+@pytest.mark.parametrize("version", [TLS_1_0, TLS_1_2])
+@pytest.mark.parametrize("beyond", [0, 1, 15, 100, 49_154])
+def test_under_cbc_a_request_that_fills_its_record_makes_no_leak_of_padding(beyond: int, version: int) -> None:
+    message = 3 + 16_381 + beyond + 16
+    records = [sealed_cbc(min(16_384, message - at), version) for at in range(0, message, 16_384)]
+    asked = sealed_cbc(16_384, version)
+    row = sealed_answer(records[0], sum(records), len(records), asked, cipher_suite=AES_CBC, tls_version=version)
+    (leaked,) = leaked_bytes_estimated(row).tolist()
+    assert max(0, beyond - 15) <= leaked <= beyond

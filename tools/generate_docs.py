@@ -1,5 +1,5 @@
-#!/usr/bin/env python3
-"""Writes docs/detectors.md from the docstrings of the detectors and the signatures they raise (``make docs``)."""
+"""Writes docs/detectors.md from the docstrings of the detectors and the signatures they raise, and docs/coverage.md
+from the cases of tests/coverage (``make docs``)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from types import ModuleType
 
 from hbids import signatures
 from hbids.detect import DETECTORS, tool
+from tools.coverage_page import coverage_page
 
-__all__ = ["PAGE", "detector_modules", "detectors_page", "sids_of"]
+__all__ = ["COVERAGE_PAGE", "PAGE", "detector_modules", "detectors_page", "sids_of"]
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "detectors.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE, COVERAGE_PAGE = DOCS / "detectors.md", DOCS / "coverage.md"
 
 INTRODUCTION = """\
 <!-- Written by `make docs` from the docstrings in hbids/detect and from signatures/heartbleed.yaml: edit those. -->
@@ -61,3 +63,4 @@ def _chapter(module: ModuleType) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(detectors_page())
+    COVERAGE_PAGE.write_text(coverage_page())

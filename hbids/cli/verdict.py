@@ -77,6 +77,7 @@ _UNSEEN = {
     "sources_dropped": "source addresses beyond what an endpoint's entry holds",
     "stream_gaps": "holes in TCP streams (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
+    "tls13_sessions": "sessions of TLS 1.3, whose record types are sealed",
     "tunnel_unreadable": "tunnel headers hbids cannot read",
     "urgent_bytes": "bytes out of band (TCP urgent data)",
     "udp_malformed": "broken UDP headers",

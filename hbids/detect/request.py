@@ -12,8 +12,8 @@ Why it matters
 Evidence
     Claimed and present lengths as two facts of the same record: exact. One finding a request, the gravest that fits.
 Limits
-    Whether the peer would have answered is not known from the request. On a flow joined in mid-stream TLS itself is
-    inferred: 1016003, lower confidence.
+    Whether the peer would have answered is not known from the request. Where the ServerHello may be missing from the
+    capture, nobody knows the phase (1016003); on a flow joined in mid-stream TLS itself is inferred: lower confidence.
 """
 
 from __future__ import annotations

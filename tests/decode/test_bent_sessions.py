@@ -71,6 +71,15 @@ def test_early_data_leaves_a_clear_request_in_sight(decode: Decode) -> None:
     check(row, kind=Kind.REQUEST, protection=Protection.CLEAR, phase=Phase.BEFORE_SERVER_HELLO, claimed_length=0x4000)
 
 
+def test_a_change_of_cipher_before_the_server_has_spoken_seals_nothing(decode: Decode) -> None:
+    """So begins early data of TLS 1.3 (RFC 8446 appendix D.4)."""
+    conversation = connected()
+    conversation.client(tls.client_hello() + tls.ccs() + tls.application_data() + LIE)
+    conversation.server(tls.server_hello())
+    (row,) = decode(conversation).heartbeats
+    check(row, protection=Protection.CLEAR, phase=Phase.BEFORE_SERVER_HELLO, claimed_length=0x4000)
+
+
 def test_early_data_of_tls_1_3_is_no_heartbeat(decode: Decode) -> None:
     extensions = [tls.supported_versions(tls.TLS_1_3)]
     conversation = connected()

@@ -97,6 +97,21 @@ def test_a_decoy_that_only_the_sensor_saw_adds_nothing(
     assert decoded.drops == {"segments_refused": 1}
 
 
+def test_a_copy_with_one_hop_less_is_no_decoy(decode: Decode) -> None:
+    """A span port may show each packet before and behind a router."""
+    conversation = checked()
+    conversation.client(LIE)
+    conversation.server(tls.answer(0x4000)[0])
+    for packet in list(conversation.packets):
+        conversation.repeat(packet)
+        conversation.packets[-1].ttl -= 1
+        conversation.packets[-1].time_ns = packet.time_ns
+    conversation.packets.sort(key=lambda packet: packet.time_ns)
+    decoded = decode(conversation)
+    assert column(decoded.heartbeats, "claimed_length") == [0x4000, 0x4000]
+    assert decoded.drops == {"segments_repeated": 4}
+
+
 def test_a_wrong_ip_header_checksum_is_a_decoy_too(decode: Decode) -> None:
     def network(source: str, target: str, ttl: int, segment: bytes) -> bytes:
         packet = bytearray(framing.ipv4(source, target, ttl, segment))

@@ -7,7 +7,7 @@ import pytest
 from hbids.facts import Answer, Direction, Kind, Phase, Protection, Transport
 from tests.decode.conftest import Decode
 from tests.support import tls
-from tests.support.conversation import Conversation, Packet, connected, greeted
+from tests.support.conversation import TO_CLIENT, Conversation, Packet, connected, greeted
 from tests.support.decoding import check, column
 
 LIE = tls.request(0x4000)
@@ -68,6 +68,20 @@ def test_the_phase_is_that_of_the_handshake(decode: Decode) -> None:
     conversation.client(tls.sealed(27))
     phases = column(decode(conversation).heartbeats, "phase")
     assert phases == [Phase.BEFORE_SERVER_HELLO, Phase.BEFORE_SERVER_HELLO, Phase.HANDSHAKE, Phase.AFTER]
+
+
+@pytest.mark.parametrize("missing", ["ServerHello", "server"])
+def test_where_the_server_hello_may_be_missing_the_phase_is_unknown(decode: Decode, missing: str) -> None:
+    conversation = connected()
+    conversation.client(tls.client_hello())
+    hello = conversation.server(tls.server_hello())
+    conversation.client(LIE)
+    conversation.server(tls.certificate())
+    conversation.wait(1).client(LIE)
+    conversation.lose(*hello)
+    if missing == "server":
+        conversation.lose_way(TO_CLIENT)
+    assert column(decode(conversation).heartbeats, "phase")[-1] == Phase.UNKNOWN
 
 
 def test_a_request_before_any_hello_is_told_at_the_hello_with_its_own_time(decode: Decode) -> None:
@@ -228,6 +242,27 @@ def test_an_honest_answer_has_no_early_row(decode: Decode) -> None:
     conversation.server(tls.answer(18)[0], cut=[5, 8, 20, 40])
     decoded = decode(conversation)
     assert (len(decoded.early), len(decoded.heartbeats)) == (0, 2)
+
+
+@pytest.mark.parametrize("claimed", [0x4000, 0xFFFF])
+def test_an_answer_whose_beginning_was_lost_is_known_by_its_end(decode: Decode, claimed: int) -> None:
+    conversation = greeted()
+    conversation.client(tls.request(claimed))
+    first, *others = tls.answer(claimed)
+    conversation.lose(conversation.server(first, cut=[1_400])[0])
+    for record in others:
+        conversation.server(record)
+    _, response = decode(conversation).heartbeats
+    carried = sum(len(record) - 5 for record in others)
+    check(response, kind=Kind.RESPONSE, answers_message=1, gap=1, bytes_seen=carried, claimed_length=claimed)
+
+
+def test_what_was_not_asked_for_ends_no_lost_answer(decode: Decode) -> None:
+    conversation = greeted()
+    conversation.client(tls.request(0x4000))
+    conversation.lose(conversation.server(tls.application_data())[0])
+    conversation.server(tls.heartbeat(7, 0, bytes(20)))
+    check(decode(conversation).heartbeats[-1], kind=Kind.MALFORMED, answers_message=0)
 
 
 def test_an_answer_cut_short_by_the_end_counts_what_came(decode: Decode) -> None:

@@ -243,3 +243,16 @@ def test_long_names_are_cut_to_the_width_of_their_column(decode: Decode, field_b
     (row,) = decode(conversation).sessions
     check(row, sni=name[:255])
     assert len(row["alpn_offered"]) == 64
+
+
+@pytest.mark.parametrize("kept", [6, 20, 40])
+def test_a_hello_cut_by_a_snap_length_lets_heartbeats_count(decode: Decode, kept: int) -> None:
+    conversation = greeted()
+    conversation.client(tls.request(0x4000))
+    for packet in conversation.packets:
+        packet.captured_bytes = 14 + 20 + 20 + kept
+    conversation.packets[-1].captured_bytes = None
+    decoded = decode(conversation)
+    check(decoded.heartbeats[0], claimed_length=0x4000, midstream=0)
+    check(decoded.flows[0], transport=Transport.TLS)
+    assert decoded.drops == {"hello_incomplete": 2, "stream_gaps": 2}

@@ -11,8 +11,8 @@ from hbids.decode.engine import native_available
 from hbids.facts import EndReason
 from tests.conftest import missing
 from tests.decode.conftest import Decode
+from tests.decode.dtls.test_records import DTLS_COUNTERS
 from tests.decode.test_decoys import DECOY_COUNTERS
-from tests.decode.test_dtls import DTLS_COUNTERS
 from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
 from tests.decode.test_tunnels import UNREADABLE

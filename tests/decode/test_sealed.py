@@ -8,7 +8,7 @@ from hbids.config import Limits
 from hbids.facts import Direction, Kind, Phase, Protection
 from tests.decode.conftest import Decode
 from tests.support import tls
-from tests.support.conversation import SECOND_NS, connected, greeted, sealing
+from tests.support.conversation import SECOND_NS, TO_CLIENT, TO_SERVER, connected, greeted, sealing
 from tests.support.decoding import check, column
 
 WHOLE = 16_408
@@ -147,6 +147,55 @@ def test_a_large_decoy_that_nobody_answers_does_not_take_the_answer_of_the_lie(
     conversation.client(tls.sealed(ASKED))
     conversation.server(tls.sealed(answer))
     check(decode(conversation).heartbeats[2], kind=Kind.RESPONSE, request_record_length=ASKED)
+
+
+@pytest.mark.parametrize("decoy", [ASKED, 5000, WHOLE])
+def test_an_answer_larger_than_its_request_goes_on_past_decoys(decode: Decode, decoy: int) -> None:
+    conversation = sealing()
+    conversation.client(tls.sealed(decoy, decoy))
+    conversation.client(tls.sealed(ASKED))
+    conversation.server(tls.sealed(WHOLE, 42))
+    *_, response = decode(conversation).heartbeats
+    check(response, kind=Kind.RESPONSE, request_record_length=ASKED, records=2, bytes_seen=WHOLE + 42)
+
+
+def test_an_answer_larger_than_its_request_ends_where_another_is_echoed(decode: Decode) -> None:
+    conversation = sealing()
+    conversation.client(tls.sealed(ASKED, 91))
+    conversation.server(tls.sealed(WHOLE, 91))
+    rows = decode(conversation).heartbeats
+    assert column(rows[2:], "request_record_length") == [ASKED, 91]
+
+
+def test_an_answer_to_a_full_request_goes_on_where_nothing_comes_between(decode: Decode) -> None:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE))
+    conversation.server(tls.sealed(WHOLE, WHOLE, 42))
+    _, response = decode(conversation).heartbeats
+    check(response, records=3, bytes_seen=2 * WHOLE + 42, answers_message=1)
+
+
+@pytest.mark.parametrize(("between", "seconds"), [(tls.application_data(), 0), (b"", 11)], ids=["a record", "a pause"])
+def test_behind_a_full_echo_a_later_record_is_a_request(decode: Decode, between: bytes, seconds: float) -> None:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE))
+    conversation.server(tls.sealed(WHOLE) + between)
+    conversation.wait(seconds).server(tls.sealed(ASKED))
+    conversation.client(tls.sealed(ASKED))
+    rows = decode(conversation).heartbeats
+    assert column(rows, "answers_message") == [0, 1, 0, 3]
+
+
+@pytest.mark.parametrize("way", [TO_SERVER, TO_CLIENT])
+def test_where_a_change_of_cipher_was_lost_sealed_is_what_cannot_be_read(decode: Decode, way: Direction) -> None:
+    conversation = greeted().finish_handshake()
+    changes = [packet for packet in conversation.packets if packet.payload.startswith(tls.ccs()) and packet.way == way]
+    conversation.client(tls.sealed(ASKED))
+    conversation.server(tls.sealed(ASKED))
+    conversation.lose(*changes)
+    rows = decode(conversation).heartbeats
+    assert column(rows, "protection") == [Protection.SEALED] * 2
+    assert column(rows, "answers_message") == [0, 1]
 
 
 def test_bytes_lost_from_a_sealed_answer_are_a_gap(decode: Decode) -> None:

@@ -322,6 +322,50 @@ def heartleech() -> Conversation:
     return conversation
 
 
+@case({1016212: 1}, Verdict.PROBED, near={1016201})
+def two_full_requests_in_flight() -> Conversation:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE, WHOLE))
+    for _ in range(2):
+        conversation.server(tls.sealed(WHOLE))
+    return conversation
+
+
+@case({}, Verdict.EXPOSED, near={1016212, 1016201})
+def full_requests_one_after_the_other() -> Conversation:
+    conversation = sealing()
+    for _ in range(3):
+        conversation.client(tls.sealed(WHOLE))
+        conversation.server(tls.sealed(WHOLE))
+    return conversation
+
+
+@case({1016110: 1}, Verdict.PROBED, near={1016201, 1016203})
+def a_sealed_answer_of_two_records_that_leaks_nothing() -> Conversation:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE))
+    conversation.server(tls.sealed(WHOLE, 24 + 16))
+    return conversation
+
+
+@case({1016201: 1}, Verdict.LEAKED, near={1016110})
+def a_sealed_answer_of_two_records_that_leaks_one_byte() -> Conversation:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE))
+    conversation.server(tls.sealed(WHOLE, 24 + 17))
+    return conversation
+
+
+@case({}, Verdict.EXPOSED, near={1016201, 1016110})
+def a_full_echo_and_then_a_request_of_the_server() -> Conversation:
+    conversation = sealing()
+    conversation.client(tls.sealed(WHOLE))
+    conversation.server(tls.sealed(WHOLE))
+    conversation.wait(11).server(tls.sealed(ASKED))
+    conversation.client(tls.sealed(ASKED))
+    return conversation
+
+
 @case({1016201: 1}, Verdict.LEAKED, near={1016203})
 def a_sealed_leak_of_one_byte_that_comes_whole() -> Conversation:
     conversation = sealing()

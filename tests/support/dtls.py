@@ -69,6 +69,7 @@ def heartbeat(message_type: int, claimed: int, carried: bytes = b"") -> bytes:
     return bytes([message_type]) + tls.words([claimed]) + carried
 
 
+HELLO = client_hello_body(cookie=COOKIE)
 LIE = heartbeat(tls.REQUEST, 0x4000)
 HONEST = heartbeat(tls.REQUEST, 18, bytes(18 + tls.PADDING_BYTES))
 

@@ -52,7 +52,7 @@ TINY_LIMITS = (
     Limits(flows=1),
     Limits(flows=3, closed_timeout_ns=1, opening_timeout_ns=1, plain_timeout_ns=1, tls_timeout_ns=1),
     Limits(out_of_order_bytes=2_000, hole_acked_wait_ns=1, hole_wait_ns=1_000_000, pending_requests=1),
-    Limits(out_of_order_bytes_total=3_000, pending_wait_ns=1, held_heartbeats=1),
+    Limits(out_of_order_bytes_total=3_000, pending_wait_ns=1, answer_wait_ns=1, held_heartbeats=1),
     Limits(search_bytes=100, hello_bytes=200, tls_timeout_ns=SECOND_NS, checkpoint_ns=SECOND_NS // 1_000),
     Limits(state_bytes_total=2_000),
 )

@@ -9,8 +9,9 @@ seen).
 In DTLS each record is a message, of an answer too (RFC 6520 section 4).
 
 Sealed heartbeats do not show their type. One that comes while requests of the other side are unanswered is an answer,
-and so is a full-size record of a server whose client's requests could not be seen;
-after a full-size record of an answer, the next one continues it unless another request is waiting.
+and so is a full-size record of a server whose client's requests could not be seen. After a full-size record the next
+one continues the answer: if it is larger than its request already, unless the record looks more like the answer to
+another one; if it is an echo so far, only where nothing came between and nobody waits.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class Message:
     bytes_claimed: int = 0
     """By the headers of all its records."""
     last_record_length: int = 0
+    interrupted: bool = False
+    """A record of another kind came behind it."""
 
     @property
     def exceeds_request(self) -> bool:
@@ -172,6 +175,12 @@ class Heartbeats:
         if length == 0 or self._flow.protection(side) is Protection.SEALED:
             self._begin(side)
 
+    def other_record_began(self, side: int) -> None:
+        """A header of another type."""
+        message = self._messages[side]
+        if message is not None:
+            message.interrupted = True
+
     def record_body(self, side: int, data: bytes) -> None:
         """Some of its body."""
         self._record_left[side] -= len(data)
@@ -222,9 +231,19 @@ class Heartbeats:
         sealed = self._flow.protection(side) is Protection.SEALED
         if sealed != (message.protection is Protection.SEALED) or not message.is_open(self._flow.fragment_bytes):
             return False
-        if sealed and self._waiting(1 - side):
-            return False
-        return message.continues_with(length)
+        return message.continues_with(length) and not (sealed and self._begins_anew(side, message, length))
+
+    def _begins_anew(self, side: int, message: Message, length: int) -> bool:
+        """Whether a sealed record that could continue this answer is rather a message of its own."""
+        waiting = self._waiting(1 - side)
+        if not message.exceeds_request:
+            late = self._run.time_ns - message.end_time_ns > self._run.limits.answer_wait_ns
+            return bool(waiting) or message.interrupted or late
+        return any(
+            request.record_length == length < self._flow.fragment_bytes
+            or length > request.record_length + PADDING_BYTES
+            for request in waiting
+        )
 
     def _begin_with_what_is_there(self, side: int) -> None:
         opening = self._openings[side]
@@ -240,6 +259,7 @@ class Heartbeats:
         self._openings[side] = None
         protection = self._flow.protection(side) or guess_protection(opening)
         message_type = claimed = ABSENT
+        request, beginning_lost = NO_REQUEST, False
         if protection is Protection.CLEAR:
             if opening.head:
                 message_type = opening.head[0]
@@ -248,7 +268,12 @@ class Heartbeats:
             kind = Kind.MALFORMED
             if opening.length >= HEADER_BYTES:
                 kind = {TYPE_REQUEST: Kind.REQUEST, TYPE_RESPONSE: Kind.RESPONSE}.get(message_type, Kind.MALFORMED)
-            request = self._request_answered(side, claimed) if kind is Kind.RESPONSE else NO_REQUEST
+            if kind is Kind.RESPONSE:
+                request = self._request_answered(side, claimed)
+            elif kind is Kind.MALFORMED:
+                request = self._request_of_lost_answer(side, opening.length)
+                if request is not NO_REQUEST:
+                    kind, claimed, beginning_lost = Kind.RESPONSE, request.claimed_length, True
         else:
             request = self._sealed_request_answered(side, opening.length)
             is_answer = request is not NO_REQUEST or self._answers_the_unseen(side, opening.length)
@@ -270,6 +295,8 @@ class Heartbeats:
             bytes_seen=0,
             bytes_claimed=opening.length,
             last_record_length=opening.length,
+            gap=beginning_lost,
+            lost_place=beginning_lost,
         )
         self._messages[side] = message
         self.counts[side] += 1
@@ -285,6 +312,20 @@ class Heartbeats:
                     del pending[index]
                     return request
         return pending.popleft() if pending else NO_REQUEST
+
+    def _request_of_lost_answer(self, side: int, length: int) -> Request:
+        """Of a record that is no message: the request to whose answer it belongs, if the beginning of an answer may be
+        lost and one that was asked for would be cut so."""
+        fragment = self._flow.fragment_bytes
+        if not (self._flow.messages_span_records and self._flow.may_have_missed(side)):
+            return NO_REQUEST
+        pending = self._pending[1 - side]
+        for request in pending:
+            whole = HEADER_BYTES + request.claimed_length + PADDING_BYTES
+            if whole > fragment and length in (fragment, whole % fragment):
+                pending.remove(request)
+                return request
+        return NO_REQUEST
 
     def _sealed_request_answered(self, side: int, length: int) -> Request:
         """The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large

@@ -215,10 +215,20 @@ class Session:
         self.records[side][content_type - CONTENT_TYPES[0]] += 1
         if content_type == HEARTBEAT:
             self.heartbeats.record_began(side, version, length, began_ns)
-        elif content_type == APPLICATION_DATA and self._hello_may_be_missed:
+            return
+        self.heartbeats.other_record_began(side)
+        if content_type == APPLICATION_DATA and self._hello_may_be_missed:
             self._sealed[side] = True
-        elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._negotiated["tls_version"] != TLS_1_3:
+        elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._may_change_cipher(side):
             self._changed_cipher[side] = self._sealed[side] = True
+
+    def _may_change_cipher(self, side: int) -> bool:
+        """TLS 1.3 knows no ChangeCipherSpec, though it is sent to please middleboxes, by the client perhaps before the
+        server has said a word (RFC 8446 appendix D.4)."""
+        too_early = (
+            self._flow.is_client(side) and not any(self.records[1 - side]) and not self.may_have_missed(1 - side)
+        )
+        return self._negotiated["tls_version"] != TLS_1_3 and not too_early
 
     def record_body(self, side: int, data: bytes) -> None:
         """Some of a body."""
@@ -242,6 +252,8 @@ class Session:
         if content_type == HEARTBEAT:
             self.heartbeats.record_gap(side, length)
         elif content_type == HANDSHAKE:
+            if self._hello_has_begun(side):
+                self.say_hello(side)  # what of it was captured is enough to know it is one
             self._give_up_hello(side)
 
     def record_ended(self, side: int) -> None:
@@ -435,11 +447,14 @@ class Session:
     # --- heartbeats (HeartbeatFlow) ---
 
     def protection(self, side: int) -> Protection | None:
-        """Sealed from ChangeCipherSpec on, or as the record's epoch says."""
+        """Sealed from ChangeCipherSpec on, or as the record's epoch says. None where that may be missing."""
         if self._sealed[side]:
             return Protection.SEALED
-        unknown = self._hello_may_be_missed and not self.said_hello and self.transport is Transport.TLS
-        return None if unknown else Protection.CLEAR
+        if self.transport is Transport.DTLS:
+            return Protection.CLEAR
+        hello_missed = self._hello_may_be_missed and not self.said_hello
+        change_missed = self._lost[side] and self._changed_cipher[1 - side]
+        return None if hello_missed or change_missed else Protection.CLEAR
 
     def phase(self) -> Phase:
         """RFC 6520 section 3."""
@@ -447,7 +462,9 @@ class Session:
             return Phase.AFTER
         if self.server_said_hello:
             return Phase.HANDSHAKE
-        return Phase.UNKNOWN if self._hello_may_be_missed else Phase.BEFORE_SERVER_HELLO
+        server = 0 if self._flow.is_client(1) else 1
+        answers_missed = self.transport is Transport.TLS and self.may_have_missed(server)
+        return Phase.UNKNOWN if self._hello_may_be_missed or answers_missed else Phase.BEFORE_SERVER_HELLO
 
     def is_client(self, side: int) -> bool:
         """As far as is known."""

@@ -159,7 +159,11 @@ class Stream:
     def doubt(self, doubtful: Doubtful) -> None:
         """Keep a segment until it is known whether its receiver took it."""
         if self._is_replaced(doubtful):
-            self._run.counters["segments_refused"] += 1
+            ahead = distance(doubtful.seq, self.next_seq)
+            if self._contradicts_tail(ahead, doubtful.data, doubtful.length):
+                self._run.counters["segments_refused"] += 1
+            else:  # a span port shows packets before and behind a router, with another TTL
+                self._run.counters["segments_repeated"] += 1
             return
         self._doubtful.append(doubtful)
         self._charge(len(doubtful.data) + PIECE_OVERHEAD_BYTES)

@@ -159,7 +159,12 @@ impl Flow {
         };
         let own = &mut self.sides[side];
         if own.is_replaced(&doubtful) {
-            run.counters.segments_refused += 1;
+            let ahead = i64::from(distance(doubtful.seq, own.next_seq));
+            if own.contradicts_tail(ahead, &doubtful.data, doubtful.length) {
+                run.counters.segments_refused += 1;
+            } else {
+                run.counters.segments_repeated += 1;
+            }
             return;
         }
         own.holes.get_or_insert_default().keep_doubtful(run, doubtful);

@@ -56,6 +56,8 @@ struct Message {
     record_version: u16,
     record_length: u16,
     last_record_length: u16,
+    /// A record of another kind came behind it.
+    interrupted: bool,
     request: Request,
     /// The request was seen, or could have been missed: later records may belong to this answer.
     may_continue: bool,
@@ -208,6 +210,17 @@ impl Heartbeats {
         pending.pop_front()
     }
 
+    /// Of a record that is no message: the request to whose answer it belongs, if one that was asked for would be cut so.
+    fn request_of_lost_answer(&mut self, side: usize, length: u16, fragment: u16) -> Option<Request> {
+        let pending = &mut self.pending[1 - side];
+        let fragment = i32::from(fragment);
+        let index = pending.iter().position(|request| {
+            let whole = i32::from(HEADER_BYTES) + request.claimed_length + PADDING_BYTES as i32;
+            whole > fragment && [fragment, whole % fragment].contains(&i32::from(length))
+        })?;
+        pending.remove(index)
+    }
+
     /// The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large decoy
     /// which nobody answers does not make a leak look like an echo.
     fn sealed_request_answered(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> Option<Request> {
@@ -219,16 +232,40 @@ impl Heartbeats {
         })?;
         waiting.remove(index)
     }
+
+    /// Whether a sealed record that could continue this side's answer is rather a message of its own.
+    fn begins_anew(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> bool {
+        self.waiting(run, 1 - side);
+        let Some(message) = self.messages[side].as_ref() else {
+            return false;
+        };
+        let waiting = &self.pending[1 - side];
+        if !message.exceeds_request() {
+            let late = run.time_ns.saturating_sub(message.end_time_ns) > run.limits.answer_wait_ns;
+            return !waiting.is_empty() || message.interrupted || late;
+        }
+        let length = i32::from(length);
+        waiting.iter().any(|request| {
+            (request.record_length == length && length < i32::from(fragment))
+                || length > request.record_length + PADDING_BYTES as i32
+        })
+    }
 }
 
 impl Flow {
     fn protection(&self, side: usize) -> Option<Protection> {
         if self.sides[side].sealed {
             Some(Protection::Sealed)
-        } else if self.hello_may_be_missed && !self.said_hello && !self.is_datagrams() {
-            None
-        } else {
+        } else if self.is_datagrams() {
             Some(Protection::Clear)
+        } else {
+            let hello_missed = self.hello_may_be_missed && !self.said_hello;
+            let change_missed = self.sides[side].lost && self.sides[1 - side].changed_cipher;
+            if hello_missed || change_missed {
+                None
+            } else {
+                Some(Protection::Clear)
+            }
         }
     }
 
@@ -239,12 +276,13 @@ impl Flow {
         } else if self.server_said_hello {
             2
         } else {
-            u8::from(!self.hello_may_be_missed)
+            let answers_missed = !self.is_datagrams() && self.may_have_missed(1 - self.client());
+            u8::from(!(self.hello_may_be_missed || answers_missed))
         }
     }
 
     /// Requests of a side that was joined late, lost bytes, or was not captured.
-    fn may_have_missed(&self, side: usize) -> bool {
+    pub(crate) fn may_have_missed(&self, side: usize) -> bool {
         let side = &self.sides[side];
         self.midstream || side.lost || side.has_lost() || side.packets == 0
     }
@@ -255,12 +293,12 @@ impl Flow {
         let fragment_bytes = self.fragment_bytes;
         let heartbeats = self.heartbeats.get_or_insert_default();
         heartbeats.record_left[side] = u32::from(length);
-        let other_waits = sealed && !heartbeats.waiting(run, 1 - side).is_empty();
+        let begins_anew = sealed && heartbeats.begins_anew(run, side, length, fragment_bytes);
         if let Some(message) = heartbeats.messages[side].as_mut() {
             if sealed == (message.protection == Protection::Sealed)
                 && message.is_open(fragment_bytes)
-                && !other_waits
                 && message.continues_with(length)
+                && !begins_anew
             {
                 message.records = message.records.saturating_add(1);
                 message.bytes_claimed += u64::from(length);
@@ -281,6 +319,13 @@ impl Flow {
             self.begin_message(run, side, &opening, 0);
         } else if let Some(heartbeats) = self.heartbeats.as_mut() {
             heartbeats.openings[side] = Some(opening);
+        }
+    }
+
+    /// A header of another type.
+    pub(crate) fn other_record_began(&mut self, side: usize) {
+        if let Some(message) = self.message(side) {
+            message.interrupted = true;
         }
     }
 
@@ -365,6 +410,7 @@ impl Flow {
         let phase = self.phase();
         let spans_records = !self.is_datagrams();
         let may_have_missed = self.may_have_missed(1 - side);
+        let may_have_lost = self.may_have_missed(side);
         let fragment_bytes = self.fragment_bytes;
         // No honest request is so long: a full-size record of a server answers one that was not captured.
         let answers_the_unseen = opening.length >= fragment_bytes && side != self.client() && may_have_missed;
@@ -372,16 +418,26 @@ impl Flow {
             return;
         };
         let (mut message_type, mut claimed_length) = (-1, ABSENT);
+        let mut beginning_lost = false;
         let (kind, request) = if protection == Protection::Clear {
             message_type = opening.head().first().map_or(-1, |byte| i16::from(*byte));
             if opening.head_length == HEADER_BYTES {
                 claimed_length = i32::from(u16::from_be_bytes([opening.head[1], opening.head[2]]));
             }
             match message_type {
-                _ if opening.length < HEADER_BYTES => (Kind::Malformed, None),
-                TYPE_REQUEST => (Kind::Request, None),
-                TYPE_RESPONSE => (Kind::Response, heartbeats.request_answered(side, claimed_length)),
-                _ => (Kind::Malformed, None),
+                TYPE_REQUEST if opening.length >= HEADER_BYTES => (Kind::Request, None),
+                TYPE_RESPONSE if opening.length >= HEADER_BYTES => {
+                    (Kind::Response, heartbeats.request_answered(side, claimed_length))
+                }
+                _ => {
+                    let may_be_lost = spans_records && may_have_lost;
+                    let request = may_be_lost
+                        .then(|| heartbeats.request_of_lost_answer(side, opening.length, fragment_bytes))
+                        .flatten();
+                    beginning_lost = request.is_some();
+                    claimed_length = request.map_or(claimed_length, |request| request.claimed_length);
+                    (if beginning_lost { Kind::Response } else { Kind::Malformed }, request)
+                }
             }
         } else {
             let answered = heartbeats.sealed_request_answered(run, side, opening.length, fragment_bytes);
@@ -399,10 +455,11 @@ impl Flow {
             record_version: opening.version,
             record_length: opening.length,
             last_record_length: opening.length,
+            interrupted: false,
             request: request.unwrap_or(NO_REQUEST),
             may_continue: spans_records && (request.is_some() || may_have_missed),
-            gap: false,
-            lost_place: false,
+            gap: beginning_lost,
+            lost_place: beginning_lost,
             reported_early: false,
             records: 1,
             bytes_seen,

@@ -22,6 +22,7 @@ pub struct Limits {
     pub plain_turn_bytes: u64,
     pub pending_requests: u64,
     pub pending_wait_ns: i64,
+    pub answer_wait_ns: i64,
     pub held_heartbeats: u64,
     pub search_bytes: u64,
     pub layers: u64,

@@ -202,12 +202,25 @@ impl Flow {
         *count = count.saturating_add(1);
         if kind == HEARTBEAT {
             self.heartbeat_began(run, side, version, length);
-        } else if kind == APPLICATION_DATA && self.hello_may_be_missed {
+            return;
+        }
+        self.other_record_began(side);
+        let own = &mut self.sides[side];
+        if kind == APPLICATION_DATA && self.hello_may_be_missed {
             own.sealed = true;
-        } else if kind == CHANGE_CIPHER_SPEC && length == 1 && self.tls_version != TLS_1_3 {
+        } else if kind == CHANGE_CIPHER_SPEC && length == 1 && self.may_change_cipher(side) {
+            let own = &mut self.sides[side];
             own.changed_cipher = true;
             own.sealed = true;
         }
+    }
+
+    /// TLS 1.3 knows no ChangeCipherSpec, though it is sent to please middleboxes, by the client perhaps before the server
+    /// has said a word (RFC 8446 appendix D.4).
+    fn may_change_cipher(&self, side: usize) -> bool {
+        let server_is_silent = self.sides[1 - side].records.iter().all(|count| *count == 0);
+        let too_early = self.client() == side && server_is_silent && !self.may_have_missed(1 - side);
+        self.tls_version != TLS_1_3 && !too_early
     }
 
     pub(crate) fn record_body(&mut self, run: &mut Run, side: usize, data: &[u8]) {
@@ -234,7 +247,13 @@ impl Flow {
         own.lost = true;
         match own.record_type {
             HEARTBEAT => self.heartbeat_gap(run, side, length),
-            HANDSHAKE => self.give_up_hello(run, side),
+            HANDSHAKE => {
+                // What of it was captured is enough to know it is one.
+                if self.hello_has_begun(side) {
+                    self.say_hello(run, side);
+                }
+                self.give_up_hello(run, side);
+            }
             _ => {}
         }
     }

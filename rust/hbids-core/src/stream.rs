@@ -145,16 +145,21 @@ impl Side {
         }
     }
 
-    /// Note it when a segment that begins `-ahead` bytes back has other bytes than those delivered there, as far as they
-    /// are kept. Keep-alives may bring any byte (RFC 9293 section 3.8.4).
-    fn compare_with_tail(&mut self, ahead: i64, data: &[u8], length: u32) {
+    /// Whether a segment that begins `-ahead` bytes back has other bytes than those delivered there, where kept.
+    /// Keep-alives may bring any byte (RFC 9293 section 3.8.4).
+    pub(crate) fn contradicts_tail(&self, ahead: i64, data: &[u8], length: u32) -> bool {
         if ahead == 0 || (ahead == -1 && length == 1) {
-            return;
+            return false;
         }
         let tail = &self.tail[..usize::from(self.tail_length)];
         let kept = tail.len() as i64;
         let (begin, end) = (ahead.max(-kept), (ahead + data.len() as i64).min(0));
-        if begin < end && part(data, begin - ahead, end - ahead) != part(tail, begin + kept, end + kept) {
+        begin < end && part(data, begin - ahead, end - ahead) != part(tail, begin + kept, end + kept)
+    }
+
+    /// Note it when it does.
+    fn compare_with_tail(&mut self, ahead: i64, data: &[u8], length: u32) {
+        if self.contradicts_tail(ahead, data, length) {
             let holes = self.holes.get_or_insert_default();
             holes.conflicts = holes.conflicts.saturating_add(1);
         }

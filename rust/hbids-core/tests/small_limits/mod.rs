@@ -21,6 +21,7 @@ pub fn small_limits() -> Limits {
         plain_turn_bytes: 64,
         pending_requests: 4,
         pending_wait_ns: 1_000_000_000,
+        answer_wait_ns: 1_000_000_000,
         held_heartbeats: 2,
         search_bytes: 4_096,
         layers: 12,
