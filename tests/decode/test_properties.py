@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hbids.decode.engine import native_available
@@ -16,16 +15,16 @@ from tests.capture.build import Frame
 from tests.conftest import missing
 from tests.support import mutation
 from tests.support.conversation import START_NS, Conversation, batch_of
-from tests.support.decoding import TABLES, all_facts, differences, engine_called, shown
+from tests.support.decoding import TABLES, all_facts, differences, engine_called
 from tests.support.mutation import Damage, Damaged
-from tests.support.scripts import decoys, lossy_scripts, plainly, scripts, throw_in, torn
+from tests.support.scripts import decoys, lossy_scripts, throw_in, torn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hbids.config import Limits
-    from hbids.facts import Facts, Rows
+    from hbids.facts import Facts
     from tests.support.scripts import Decoy, Turn
 
 CAPTURES = mutation.small_captures()
@@ -117,28 +116,3 @@ def test_chunks_of_any_size_give_the_same_facts(path: Path, engine_name: str) ->
     dice = random.Random(path.name)  # noqa: S311  data, not secrets
     assert_same(outcome(engine_name, chunks(batch, iter(lambda: 1, 0))), whole)
     assert_same(outcome(engine_name, chunks(batch, iter(lambda: dice.randrange(1, 30), 0))), whole)
-
-
-SPEAK_OF_PACKETS = {"time_ns", "end_time_ns", "packet_number", "flow_start_ns"}
-SPEAK_OF_PACKETS |= {f"{what}_to_{way}" for what in ("packets", "bytes") for way in ("server", "client")}
-
-
-def whatever_the_packets(rows: Rows) -> list[dict[str, object]]:
-    """Rows without the columns that speak of packets and time."""
-    return [shown(row, set(rows.dtype.names or ()) - SPEAK_OF_PACKETS) for row in rows]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), script=scripts)
-def test_how_segments_are_cut_and_ordered_changes_no_heartbeat(
-    engine_name: str, data: st.DataObject, script: list[Turn]
-) -> None:
-    conversation = data.draw(torn(script, lambda: Conversation().connect()))
-    whole, _ = outcome(engine_name, [batch_of(plainly(script).frames())])
-    cut, counters = outcome(engine_name, [batch_of(conversation.frames())])
-    for table in TABLES:
-        rows, expected = getattr(cut, table), getattr(whole, table)
-        if table == "heartbeats":
-            rows, expected = (np.sort(each[each["is_final"] == 1], order="message_id") for each in (rows, expected))
-        assert whatever_the_packets(rows) == whatever_the_packets(expected)
-    assert "stream_gaps" not in counters

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header
@@ -24,7 +24,7 @@ from tests.conftest import missing
 from tests.decode.conftest import Decode
 from tests.support import framing, tls
 from tests.support.conversation import START_NS, TO_CLIENT, Conversation, batch_of
-from tests.support.decoding import Decoded, check, column, decode_batches, decode_conversations
+from tests.support.decoding import Decoded, check, column, decode_batches
 from tests.support.framing import ETHERNET, Link
 from tests.support.tunnels import (
     ETHER,
@@ -152,27 +152,6 @@ def test_a_tunnel_in_one_direction_only_is_one_flow(decode: Decode) -> None:
     decoded = decode(attack(Link(1, requests_only)))
     assert len(decoded.flows) == 1
     assert column(decoded.heartbeats, "answers_message") == [0, 1]
-
-
-LINKS = [ETHERNET, framing.vlan((0x8100, 9)), framing.RAW, framing.LINUX_SLL2, *ON_LINKS.values()]
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(LINKS), st.lists(st.sampled_from(sorted(IN_IP)), max_size=4), st.sampled_from([V4, V6]))
-def test_however_a_connection_is_wrapped_its_facts_are_the_same(
-    engine_name: str, link: Link, names: list[str], hosts: tuple[str, str]
-) -> None:
-    def wrap(packet: bytes) -> bytes:
-        for name in names:
-            packet = IN_IP[name](packet)
-        return link.wrap(packet)
-
-    plain, wrapped = (
-        decode_conversations(engine_name, [attack(way, hosts)]) for way in (ETHERNET, Link(link.link_type, wrap))
-    )
-    assert wrapped.drops == {}
-    assert facts(wrapped.heartbeats) == facts(plain.heartbeats)
-    assert facts(wrapped.sessions) == facts(plain.sessions)
 
 
 # --- where tunnels are looked for -------------------------------------------------------------------------------------

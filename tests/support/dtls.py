@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hbids.facts import Direction
 
 DTLS_1_0, DTLS_1_2, DTLS_1_3, BAD_VERSION = 0xFEFF, 0xFEFD, 0xFEFC, 0x0100
+HEADER_BYTES = 13
 HELLO_VERIFY_REQUEST, TLS12_CID = 3, 25
 PROTOCOL_UDP = 17
 COOKIE = b"twenty bytes of cook"

@@ -68,9 +68,14 @@ lossy_scripts = st.builds(lambda script, skipped: script[skipped:], scripts, st.
 """The same, the hellos perhaps left out."""
 
 
+def begun() -> Conversation:
+    """With right checksums: where all are wrong, one in 65,536 is right by chance, and the others are doubted then."""
+    return Conversation(checksums=True).connect()
+
+
 def plainly(script: list[Turn]) -> Conversation:
     """Every turn in as few segments as hold it, in order."""
-    conversation = Conversation().connect()
+    conversation = begun()
     for turn in script:
         for piece in tls.cut(turn.data, range(60_000, len(turn.data), 60_000)):
             conversation.segment(turn.way, piece)
@@ -78,16 +83,18 @@ def plainly(script: list[Turn]) -> Conversation:
 
 
 @st.composite
-def torn(draw: st.DrawFn, script: list[Turn], begin: Callable[[], Conversation]) -> Conversation:
+def torn(
+    draw: st.DrawFn, script: list[Turn], begin: Callable[[], Conversation], *, longest: int = 60_000
+) -> Conversation:
     """Every turn cut anywhere, its segments in any order, overlapping, some of them twice; nothing is missing."""
     conversation = begin()
     for turn in script:
         seq, length = conversation.next_seq[turn.way], len(turn.data)
-        edges = sorted({0, *draw(st.lists(st.integers(1, length), max_size=6)), *range(0, length, 60_000)} - {length})
+        edges = sorted({0, *draw(st.lists(st.integers(1, length), max_size=6)), *range(0, length, longest)} - {length})
         pieces = [(edge, end) for edge, end in zip(edges, [*edges[1:], length], strict=True)]
         pieces += draw(st.lists(st.sampled_from(pieces), max_size=2))
         for edge, end in draw(st.permutations(pieces)):
-            longer = min(length, end + draw(st.sampled_from([0, 0, 1, 700])), edge + 65_000)
+            longer = min(length, end + draw(st.sampled_from([0, 0, 1, 700])), edge + longest + 700)
             conversation.stray(turn.way, turn.data[edge:longer], seq=seq + edge)
         conversation.next_seq[turn.way] += length
     return conversation
