@@ -66,6 +66,10 @@ class Limits:
     hello_bytes: int = 65_536
     """Handshake bytes collected until a direction's hello is whole; real ones stay below 4 KB."""
 
+    openvpn_sessions: int = 4
+    """TLS sessions held side by side on one flow of OpenVPN: itself holds one in use and one that begins, each with the
+    key before; the oldest goes first."""
+
     plain_turn_bytes: int = 4_096
     """Plain text of one side, until the other speaks, that may still lead to TLS: the longest greetings and lists of
     capabilities are half of it. What goes beyond is bulk, looked at only where segments are as short as a command."""

@@ -80,7 +80,7 @@ class Direction(IntEnum):
 
 
 class Transport(IntEnum):
-    """What carried the TLS records."""
+    """Which kind of records it was. Records of TLS come over UDP, too, in OpenVPN."""
 
     TLS = 1
     DTLS = 2
@@ -140,6 +140,8 @@ class TlsStart(IntEnum):
     HTTP_CONNECT = 14
     SOCKS = 15
     PROXY_PROTOCOL = 16
+    OPENVPN = 17
+    """In the control channel of OpenVPN, over UDP or TCP."""
 
 
 class EndReason(IntEnum):
@@ -217,6 +219,7 @@ _ENDPOINTS = [
     ("client_port", "<u2"),
     ("server_port", "<u2"),
     ("vlan", "<u2", (3,)),  # outermost first, NO_VLAN where unused; as first seen on the flow
+    ("protocol", "u1"),  # IP protocol number
 ]
 
 _FLOW_SO_FAR = [
@@ -309,7 +312,6 @@ FLOW_DTYPE = np.dtype(
         ("time_ns", "<i8"),  # first packet
         ("end_time_ns", "<i8"),  # last packet
         *_ENDPOINTS,
-        ("protocol", "u1"),  # IP protocol number
         ("transport", "u1"),  # Transport, 0 when no TLS was seen
         ("midstream", "u1"),
         ("end_reason", "u1"),  # EndReason
@@ -326,7 +328,7 @@ FLOW_DTYPE = np.dtype(
         ("heartbeats_to_client", "<u4"),
         ("gaps_to_server", "<u4"),  # holes given up on
         ("gaps_to_client", "<u4"),
-        ("gap_bytes_to_server", "<u8"),
+        ("gap_bytes_to_server", "<u8"),  # of TCP; how long lost packets of OpenVPN were nobody knows
         ("gap_bytes_to_client", "<u8"),
         ("conflicts_to_server", "<u4"),  # segments that bring other bytes for a place than those that count
         ("conflicts_to_client", "<u4"),

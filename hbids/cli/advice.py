@@ -41,6 +41,8 @@ def _after_leak(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
             "Then treat its memory as read: make new private keys, have certificates reissued, revoke the old ones.",
             f"After that reset sessions, API tokens and passwords that passed through it since {since} at least.",
         ]
+    if any(endpoint["carrier"] == "openvpn" for endpoint in leaking):
+        steps.append("Of the VPN also replace the shared tls-auth key, end all sessions, change its users' passwords.")
     if any(endpoint["role"] == "client" for endpoint in leaking):
         steps.append(
             "A client leaked: change the passwords, tokens and client keys it held, and ask who sent it there."

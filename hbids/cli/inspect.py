@@ -28,6 +28,8 @@ _FINDINGS_SHOWN = 12
 _LENGTHS_SHOWN = 6
 _HEARTBEAT_COLUMN = 4
 """Place of content type 24 in the per-type columns of the flow table."""
+_DISSECTORS = {6: "tls", 17: "dtls"}
+"""tshark's, by IP protocol."""
 
 
 def add_to(commands: Any) -> None:
@@ -98,15 +100,18 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Li
     from hbids.decode.engine import native_available
     from hbids.facts import TlsStart
 
-    # tshark follows STARTTLS by itself, and only when it is not told that the port is TLS from the start
-    upgraded = set(result.sessions["server_port"][result.sessions["start"] >= TlsStart.UPGRADED].tolist())
-    tls_ports = {(key.protocol, key.server_port) for key in keys if key.server_port not in upgraded}
+    dissectors = {(key.protocol, key.server_port): _DISSECTORS[key.protocol] for key in keys}
+    for start, protocol, port in result.sessions[["start", "protocol", "server_port"]].tolist():
+        if start == TlsStart.OPENVPN:
+            dissectors[protocol, port] = "openvpn"
+        elif start >= TlsStart.UPGRADED:  # tshark follows STARTTLS by itself, and only when it is told nothing
+            dissectors.pop((protocol, port), None)
     with tempfile.NamedTemporaryFile(prefix="hbids-", suffix=".pcap") as carved:  # made with mode 0600
         capture = open_capture(path, native=native_available())
         left_out = carve(capture.batches(), keys, carved, limits)
         if left_out:
             print("hbids: warning: flows on several link types: tshark is shown one of them", file=sys.stderr)
-        return heartbeats_by_sender(carved.name, tls_ports)
+        return heartbeats_by_sender(carved.name, dissectors)
 
 
 def _print_flow(

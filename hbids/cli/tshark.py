@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from hbids.cli.carve import FlowKey
@@ -12,7 +13,8 @@ from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
 __all__ = ["Heartbeats", "TsharkMissing", "heartbeats_by_sender"]
 
 _HEARTBEAT = "24"
-_DISSECTORS = {PROTOCOL_TCP: "tls", PROTOCOL_UDP: "dtls"}
+_LAYERS = {PROTOCOL_TCP: ("tls",), PROTOCOL_UDP: ("dtls", "tls")}
+"""Where records may lie: OpenVPN carries those of TLS over UDP."""
 
 
 class TsharkMissing(RuntimeError):
@@ -28,10 +30,10 @@ class Heartbeats:
     """What tshark's experts remarked."""
 
 
-def heartbeats_by_sender(path: str, tls_ports: set[tuple[int, int]]) -> dict[FlowKey, Heartbeats]:
+def heartbeats_by_sender(path: str, dissectors: dict[tuple[int, int], str]) -> dict[FlowKey, Heartbeats]:
     """Dissect a capture; each key is seen from the sender of the records, be it client or server.
 
-    ``tls_ports`` (IP protocol and port) are taken for TLS, or DTLS, whatever tshark thinks. Raises TsharkMissing.
+    ``dissectors``: what each port (IP protocol and port) is taken for, whatever tshark thinks. Raises TsharkMissing.
     """
     from pyshark.tshark.tshark import TSharkNotFoundException
 
@@ -42,14 +44,14 @@ def heartbeats_by_sender(path: str, tls_ports: set[tuple[int, int]]) -> dict[Flo
         capture = PatientCapture(
             path,
             display_filter=f"tls.record.content_type == {_HEARTBEAT} or dtls.record.content_type == {_HEARTBEAT}",
-            decode_as={_selector(protocol, port): _DISSECTORS[protocol] for protocol, port in tls_ports},
+            decode_as={_selector(*port): dissector for port, dissector in dissectors.items()},
             keep_packets=False,
         )
         for packet in capture:
             ip = packet.ipv6 if "IPV6" in packet else packet.ip
-            protocol, ports = (PROTOCOL_UDP, packet.udp) if "DTLS" in packet else (PROTOCOL_TCP, packet.tcp)
+            protocol, ports = (PROTOCOL_UDP, packet.udp) if "UDP" in packet else (PROTOCOL_TCP, packet.tcp)
             sender = FlowKey(ip.src, int(ports.srcport), ip.dst, int(ports.dstport), protocol)
-            for layer in packet.get_multiple_layers(_DISSECTORS[protocol]):
+            for layer in chain.from_iterable(map(packet.get_multiple_layers, _LAYERS[protocol])):
                 types, lengths = _all(layer, "record_content_type"), _all(layer, "record_length")
                 seen[sender].lengths += [int(n) for kind, n in zip(types, lengths, strict=False) if kind == _HEARTBEAT]
                 seen[sender].notes.update(_all(layer, "_ws_expert_message"))

@@ -41,6 +41,8 @@ _HARMLESS = {
     "heartbeats_without_tls",
     "not_ip",
     "not_tcp",
+    "openvpn_packets_ahead",
+    "openvpn_packets_repeated",
     "packets_reassembled",
     "segments_repeated",
     "syn_ignored",
@@ -68,6 +70,10 @@ _UNSEEN = {
     "ip_malformed": "broken IP headers",
     "layers_exceeded": "frames nested too deeply (limits.layers)",
     "link_type_unsupported": "frames of a link type hbids does not know",
+    "openvpn_gaps": "holes in OpenVPN's control channel (packets missing from the capture)",
+    "openvpn_packets_cut": "packets of OpenVPN's control channel cut short (capture with a larger snap length)",
+    "openvpn_packets_malformed": "packets of OpenVPN's control channel that make no sense",
+    "openvpn_packets_sealed": "packets of OpenVPN's control channel sealed by tls-crypt",
     "packets_evicted": "fragmented packets given up because there were too many (limits.fragments, .fragment_bytes)",
     "packets_incomplete": "fragmented packets of which a part never came",
     "pending_requests_dropped": "unanswered requests forgotten (limits.pending_requests)",
@@ -225,7 +231,8 @@ def _verdict(endpoint: Mapping[str, Any]) -> Verdict:
 def _name(endpoint: Mapping[str, Any]) -> str:
     ip = f"[{endpoint['ip']}]" if ":" in endpoint["ip"] else endpoint["ip"]
     name = f"{ip}:{endpoint['port']}" if endpoint["port"] else ip
-    notes = [note for note in (endpoint["transport"], endpoint["role"]) if note not in ("tls", "server")]
+    over = endpoint["carrier"] or endpoint["transport"]
+    notes = [note for note in (over, endpoint["role"]) if note not in ("tls", "server")]
     return f"{name} ({', '.join(notes)})" if notes else name
 
 

@@ -32,8 +32,6 @@ __all__ = [
     "request_key",
 ]
 
-PROTOCOL_TCP, PROTOCOL_UDP = 6, 17
-
 MEMORY_ENTRIES = 65_536
 """How many keys a detector remembers; the one not touched for longest is forgotten first. About 20 MB at worst."""
 
@@ -97,7 +95,7 @@ def flow_context(row: np.void) -> FlowContext:
         address_text(row["server_addr"]),
         int(row["server_port"]),
         tuple(int(layer) for layer in row["vlan"] if layer != NO_VLAN),
-        PROTOCOL_UDP if row["transport"] == Transport.DTLS else PROTOCOL_TCP,
+        int(row["protocol"]),
         int(row[start]),
         *counters,
     )

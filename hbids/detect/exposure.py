@@ -41,7 +41,7 @@ class ExposureDetector:
         return findings
 
     def _judge(self, row: np.void) -> Finding | None:
-        endpoint = (row["server_addr"].tobytes(), int(row["server_port"]), int(row["transport"]))
+        endpoint = (row["server_addr"].tobytes(), int(row["server_port"]), int(row["protocol"]))
         if endpoint in self._known:
             return None
         self._known.put(endpoint, None)

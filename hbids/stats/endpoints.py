@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hbids.facts import ABSENT, Direction, Facts, Finding, Kind, Rows, Transport, Verdict
+from hbids.facts import ABSENT, Direction, Facts, Finding, Kind, Rows, TlsStart, Transport, Verdict
 from hbids.measures import is_sealed, leaked_bytes, leaked_bytes_estimated, overread_bytes
 
 __all__ = ["EndpointLedger"]
@@ -17,12 +17,14 @@ MOST_ENDPOINTS = 1_000_000
 """Entries of about 600 bytes; more endpoints with heartbeats than the internet is known to have."""
 MOST_SOURCES = 10_000
 """Source addresses kept by name for each endpoint."""
-_PROTOCOL_UDP = 17
+_PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
+_CARRIERS = (TlsStart.OPENVPN,)
+"""Protocols that carry TLS all along, and are what an operator knows the endpoint by."""
 _NEVER_NS = np.iinfo(np.int64).max
 
-Key = tuple[bytes, int, Direction, Transport]
-"""Address, port (0 for a client, whose ports mean nothing), which side it is, and over what: TCP and UDP have ports of
-their own."""
+Key = tuple[bytes, int, Direction, int, Transport]
+"""Address, port (0 for a client, whose ports mean nothing), which side it is, IP protocol (TCP and UDP have ports of
+their own) and kind of records."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class EndpointLedger:
         """Findings whose source found none."""
         self._refused: dict[tuple[bytes, int], None] = {}
         """Servers that were offered the extension and did not accept it."""
+        self._carriers: dict[Key, TlsStart] = {}
+        """Of the servers that have one. A client may use others, too."""
 
     def add_facts(self, facts: Facts) -> None:
         """Count the final heartbeat rows and the accepted extensions of one step."""
@@ -70,6 +74,9 @@ class EndpointLedger:
             if entry is not None:
                 entry.accepts_heartbeat_extension = True
                 entry.seen(int(row["time_ns"]))
+        for row in facts.sessions[np.isin(facts.sessions["start"], _CARRIERS)]:
+            if len(self._carriers) < MOST_ENDPOINTS:
+                self._carriers[_server_key(row)] = TlsStart(int(row["start"]))
         offered, accepted = facts.sessions["heartbeat_offered"], facts.sessions["heartbeat_accepted"]
         for row in facts.sessions[(offered >= 0) & (accepted == ABSENT)]:
             if len(self._refused) < MOST_ENDPOINTS:
@@ -98,7 +105,7 @@ class EndpointLedger:
             if key[2] == Direction.TO_SERVER and key[:2] in self._refused:
                 entry.accepts_heartbeat_extension = entry.accepts_heartbeat_extension or False
         found.sort(key=lambda item: (-item[1].verdict, -_leaked(item[1]), item[0]))
-        return [_told(key, entry) for key, entry in found]
+        return [_told(key, entry, self._carriers.get(key)) for key, entry in found]
 
     def _count(self, rows: Rows) -> None:
         sealed, overread = is_sealed(rows), overread_bytes(rows)
@@ -136,18 +143,22 @@ class EndpointLedger:
 
 
 def _server_key(row: np.void) -> Key:
-    return row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER, Transport(int(row["transport"]))
+    return row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER, *_over(row)
 
 
 def _client_key(row: np.void) -> Key:
-    return row["client_addr"].tobytes(), 0, Direction.TO_CLIENT, Transport(int(row["transport"]))
+    return row["client_addr"].tobytes(), 0, Direction.TO_CLIENT, *_over(row)
+
+
+def _over(row: np.void) -> tuple[int, Transport]:
+    return int(row["protocol"]), Transport(int(row["transport"]))
 
 
 def _finding_key(finding: Finding) -> Key:
-    transport = Transport.DTLS if finding.flow.protocol == _PROTOCOL_UDP else Transport.TLS
+    over = finding.flow.protocol, Transport[finding.context["transport"].upper()]
     if finding.victim == Direction.TO_CLIENT:
-        return _packed(finding.flow.client_ip), 0, Direction.TO_CLIENT, transport
-    return _packed(finding.flow.server_ip), finding.flow.server_port, Direction.TO_SERVER, transport
+        return _packed(finding.flow.client_ip), 0, Direction.TO_CLIENT, *over
+    return _packed(finding.flow.server_ip), finding.flow.server_port, Direction.TO_SERVER, *over
 
 
 def _packed(text: str) -> bytes:
@@ -159,13 +170,15 @@ def _leaked(entry: Entry) -> int:
     return entry.leaked_bytes + entry.leaked_bytes_estimated
 
 
-def _told(key: Key, entry: Entry) -> dict[str, Any]:
+def _told(key: Key, entry: Entry, carrier: TlsStart | None) -> dict[str, Any]:
     address = IPv6Address(key[0])
     return {
         "ip": str(address.ipv4_mapped or address),
         "port": key[1],
         "role": "server" if key[2] == Direction.TO_SERVER else "client",
-        "transport": key[3].name.lower(),
+        "protocol": _PROTOCOL_NAMES.get(key[3], str(key[3])),
+        "transport": key[4].name.lower(),
+        "carrier": carrier.name.lower() if carrier else None,
         "verdict": entry.verdict.word,
         "heartbeat_requests": entry.heartbeat_requests,
         "overread_requests": entry.overread_requests,

@@ -41,6 +41,15 @@ def test_both_views_of_dtls(tmp_path: Path) -> None:
     assert "to_server  hbids   1, 3 bytes" in done.stdout
 
 
+def test_both_views_of_openvpn() -> None:
+    require_tool("tshark")
+    done = run_hbids("inspect", PCAPS / "openvpn_scan_vuln_nmap.pcap")
+    assert done.returncode == 0
+    assert "-> 10.66.0.30:1194  leaked" in done.stdout
+    assert "to_server  tshark  1, 22 bytes (lengths 22)" in done.stdout
+    assert "to_server  hbids   1, 22 bytes" in done.stdout
+
+
 def test_nothing_flagged() -> None:
     done = run_hbids("inspect", PCAPS / "benign_hb_openssl_tls.pcap")
     assert done.returncode == 0

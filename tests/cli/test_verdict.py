@@ -20,7 +20,9 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         "ip": "10.66.0.10",
         "port": 443,
         "role": "server",
+        "protocol": "tcp",
         "transport": "tls",
+        "carrier": None,
         "verdict": "leaked",
         "heartbeat_requests": 2,
         "overread_requests": 2,
@@ -99,6 +101,13 @@ def test_the_advice_fits_the_verdict(verdict: str, alerts: dict[str, int], advic
     text = one_line(printed(endpoint(verdict=verdict), alerts=alerts))
     assert advice in text
     assert ("private keys" in text) == (verdict in {"harvested", "leaked"})
+
+
+def test_a_vpn_is_marked_and_its_advice_speaks_of_its_key() -> None:
+    text = one_line(printed(endpoint(port=1194, protocol="udp", carrier="openvpn")))
+    assert "10.66.0.10:1194 (openvpn) LEAKED" in text
+    assert "replace the shared tls-auth key" in text
+    assert "tls-auth" not in printed(endpoint(), endpoint(carrier="openvpn", verdict="attempted"))
 
 
 def test_a_client_victim_is_marked_and_its_advice_is_its_own() -> None:

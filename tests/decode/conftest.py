@@ -10,18 +10,25 @@ from tests.support.decoding import Decoded, decode_conversations
 
 if TYPE_CHECKING:
     from hbids.config import Limits
-    from tests.support.conversation import Conversation
+    from tests.support.conversation import Captured
 
 
 class Decode(Protocol):
     """Runs conversations through the engine of this test."""
 
-    def __call__(self, *conversations: Conversation, limits: Limits | None = None) -> Decoded: ...
+    def __call__(self, *conversations: Captured, limits: Limits | None = None) -> Decoded: ...
 
 
 @pytest.fixture
 def decode(engine_name: str) -> Decode:
-    def run(*conversations: Conversation, limits: Limits | None = None) -> Decoded:
+    def run(*conversations: Captured, limits: Limits | None = None) -> Decoded:
         return decode_conversations(engine_name, conversations, limits)
 
     return run
+
+
+@pytest.fixture(params=[False, True], ids=["udp", "tcp"])
+def over_tcp(request: pytest.FixtureRequest) -> bool:
+    """OpenVPN in datagrams, and in a connection."""
+    carried: bool = request.param
+    return carried

@@ -15,6 +15,7 @@ from tests.decode.dtls.test_records import DTLS_COUNTERS
 from tests.decode.test_decoys import DECOY_COUNTERS
 from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
+from tests.decode.test_openvpn_order import OPENVPN_COUNTERS
 from tests.decode.test_tunnels import UNREADABLE
 from tests.support import dtls, tls
 from tests.support.conversation import (
@@ -148,6 +149,7 @@ def test_every_counter_has_a_case() -> None:
         *DECOY_COUNTERS,
         *FRAGMENT_COUNTERS,
         *DTLS_COUNTERS,
+        *OPENVPN_COUNTERS,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -180,7 +180,13 @@ def sealing(cipher: int = tls.AES_GCM, version: int = tls.TLS_1_2, *extensions: 
     return connected().say_hello(server=hello).finish_handshake()
 
 
-def frames_of(*conversations: Conversation) -> list[Frame]:
+class Captured(Protocol):
+    """Anything that ends up as frames."""
+
+    def frames(self) -> list[Frame]: ...
+
+
+def frames_of(*conversations: Captured) -> list[Frame]:
     """The frames of all, in order of time; each conversation's own order is kept."""
     frames = [frame for conversation in conversations for frame in conversation.frames()]
     return frames if len(conversations) == 1 else sorted(frames, key=lambda frame: frame.time_ns)

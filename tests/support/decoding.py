@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hbids.config import Limits
     from hbids.decode.engine import Engine
     from hbids.facts import FrameBatch, Rows
-    from tests.support.conversation import Conversation
+    from tests.support.conversation import Captured
 
 ENGINE_MODULES = {"native": "hbids.decode.native", "reference": "hbids.decode.reference"}
 TABLES = ("heartbeats", "sessions", "flows")
@@ -64,7 +64,7 @@ def decode_batches(name: str, batches: Iterable[FrameBatch], limits: Limits | No
     return Decoded(heartbeats, facts.heartbeats[~final], facts.sessions, facts.flows, engine.counters())
 
 
-def decode_conversations(name: str, conversations: Sequence[Conversation], limits: Limits | None = None) -> Decoded:
+def decode_conversations(name: str, conversations: Sequence[Captured], limits: Limits | None = None) -> Decoded:
     return decode_batches(name, [batch_of(frames_of(*conversations))], limits)
 
 

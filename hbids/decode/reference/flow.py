@@ -12,6 +12,7 @@ among those that hold something when all flows together hold too much.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from enum import IntEnum
 from itertools import islice
 from struct import pack
@@ -20,12 +21,15 @@ from typing import NamedTuple, TypeGuard
 from hbids.decode.reference.datagram import DatagramWalker
 from hbids.decode.reference.doubt import Doubtful, Reason
 from hbids.decode.reference.layers import Datagram, Segment
+from hbids.decode.reference.openvpn import OpenVpn
+from hbids.decode.reference.openvpn_packet import is_data
+from hbids.decode.reference.openvpn_stream import PacketWalker
 from hbids.decode.reference.record import RecordWalker
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.session import Session
 from hbids.decode.reference.stream import Stream
 from hbids.decode.reference.transport import ACK, FIN, PROTOCOL_TCP, PROTOCOL_UDP, RST, SYN, URG
-from hbids.facts import ABSENT, Direction, EndReason, Transport
+from hbids.facts import ABSENT, Direction, EndReason, TlsStart, Transport
 
 __all__ = ["FlowTable"]
 
@@ -76,15 +80,19 @@ class Flow:
         self.standing = Standing.OPENING
         self.closed: EndReason | None = None
         self.has_payload = False
-        """Of UDP: payload that looks like DTLS."""
+        """Of UDP: payload that looks like DTLS or OpenVPN."""
         self._client_side: int | None = None
         self.packets = [0, 0]
         self.bytes = [0, 0]
         self.ttls: list[tuple[int, int] | None] = [None, None]
         self._fin_seen = [False, False]
-        self.session = Session(run, self, Transport.TLS if isinstance(packet, Segment) else Transport.DTLS)
+        transport = Transport.TLS if isinstance(packet, Segment) else Transport.DTLS
+        start = TlsStart.UNKNOWN if self.midstream else TlsStart.DIRECT
+        self.session = Session(run, self, transport, midstream=self.midstream, start=start)
         self._walkers = [RecordWalker(run, self.session, side) for side in (0, 1)]
-        self._streams = [Stream(run, walker) for walker in self._walkers]
+        self._vpn = OpenVpn(run, self)
+        self._packet_walkers = [PacketWalker(run, self, self._vpn, self._walkers[side], side) for side in (0, 1)]
+        self._streams = [Stream(run, walker) for walker in self._packet_walkers]
         self._datagrams = DatagramWalker(run, self.session)
 
     # --- roles ---
@@ -137,16 +145,22 @@ class Flow:
         self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
         if isinstance(packet, Segment):
             self._segment(side, packet)
-        elif self._streams[side].credit.has_wrong_checksum(packet, matters=self.has_payload):
-            self._run.counters["datagrams_refused"] += 1
         else:
-            self._datagrams.feed(side, packet.payload, packet.length)
-            self.has_payload = self._datagrams.seems_dtls
+            self._datagram(side, packet)
         due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
         due = min(due, MOST_CHECKPOINTS)
         if due > self._checkpoints:
             self._checkpoints = due
             self._write(EndReason.CHECKPOINT)
+
+    def _datagram(self, side: int, datagram: Datagram) -> None:
+        matters = self.has_payload and not is_data(datagram.payload)
+        if self._streams[side].credit.has_wrong_checksum(datagram, matters=matters):
+            self._run.counters["datagrams_refused"] += 1
+            return
+        if not self._vpn.datagram(side, datagram.payload, datagram.length):
+            self._datagrams.feed(side, datagram.payload, datagram.length)
+        self.has_payload = self._datagrams.seems_dtls or any(self._vpn.speaks)
 
     def _segment(self, side: int, segment: Segment) -> None:
         own = self._streams[side]
@@ -176,7 +190,7 @@ class Flow:
         looked at."""
         own, other = self._streams[side], self._streams[1 - side]
         in_order = segment.seq == own.next_seq
-        matters = has_payload and not (in_order and self._walkers[side].skips(segment.length))
+        matters = has_payload and not (in_order and self._packet_walkers[side].skips(segment.length))
         has_wrong_checksum = own.credit.has_wrong_checksum(segment, matters=matters)
         if not has_payload:
             return Reason.NONE
@@ -238,7 +252,7 @@ class Flow:
         """Which list it belongs in."""
         if self.closed:
             return Standing.CLOSED
-        if self.session.is_tls:
+        if self.session.is_tls or self._vpn.is_tls:
             return Standing.TLS
         return Standing.PLAIN if self.has_payload else Standing.OPENING
 
@@ -246,6 +260,9 @@ class Flow:
         """Read what waits, and write the rows."""
         for side in (0, 1):
             self._streams[side].end(self._streams[1 - side])
+        for walker in self._packet_walkers:
+            walker.end()
+        self._vpn.end()
         self._datagrams.end()
         self.session.end()
         self._write(self.closed or reason)
@@ -262,6 +279,7 @@ class Flow:
             "client_port": self.key.endpoints[client][1],
             "server_port": self.key.endpoints[1 - client][1],
             "vlan": pack("<3H", *self.vlan),
+            "protocol": self.key.protocol,
         }
 
     def so_far_fields(self) -> dict[str, int | bytes]:
@@ -276,27 +294,32 @@ class Flow:
             "bytes_to_client": self.bytes[1 - client],
         }
 
+    def _transport(self) -> int:
+        if self._vpn.is_tls:
+            return Transport.TLS
+        return self.session.transport if self.session.is_tls else 0
+
     def _write(self, reason: EndReason) -> None:
         fields = {
             **self.endpoint_fields(),
             **self.so_far_fields(),
             "time_ns": self.start_ns,
             "end_time_ns": self.end_ns,
-            "protocol": self.key.protocol,
-            "transport": self.session.transport if self.session.is_tls else 0,
+            "transport": self._transport(),
             "midstream": self.midstream,
             "end_reason": reason,
         }
         for side in (0, 1):
             way = "to_server" if self.is_client(side) else "to_client"
             ttls, stream = self.ttls[side] or (ABSENT, ABSENT), self._streams[side]
+            sessions = [self.session, *self._vpn.sessions()]
             fields |= {
                 f"min_ttl_{way}": ttls[0],
                 f"max_ttl_{way}": ttls[1],
-                f"records_{way}": pack("<5I", *self.session.records[side]),
-                f"record_bytes_{way}": pack("<5Q", *self.session.record_bytes[side]),
-                f"heartbeats_{way}": self.session.heartbeats.counts[side],
-                f"gaps_{way}": stream.gaps,
+                f"records_{way}": pack("<5I", *sums(session.records[side] for session in sessions)),
+                f"record_bytes_{way}": pack("<5Q", *sums(session.record_bytes[side] for session in sessions)),
+                f"heartbeats_{way}": sum(session.heartbeats.counts[side] for session in sessions),
+                f"gaps_{way}": stream.gaps + self._vpn.gaps(side),
                 f"gap_bytes_{way}": stream.gap_bytes,
                 f"conflicts_{way}": stream.conflicts,
             }
@@ -433,6 +456,11 @@ class FlowTable:
         self._holders[flow.standing].pop(flow.flow_id, None)
         self._run.state_bytes -= flow.charged_bytes
         flow.end(reason)
+
+
+def sums(rows: Iterable[list[int]]) -> list[int]:
+    """Place by place."""
+    return [sum(numbers) for numbers in zip(*rows, strict=True)]
 
 
 def begins_connection(packet: Segment | Datagram) -> TypeGuard[Segment]:

@@ -133,6 +133,16 @@ class RecordWalker:
             return self._remaining >= length and self._reader.is_skipped(self._side)
         return self._mode is Mode.PLAIN and not self._header and self._reader.is_bulk(self._side, length)
 
+    @property
+    def walks(self) -> bool:
+        """Whether the next bytes are known to be of records."""
+        return self._mode in (Mode.HEADER, Mode.BODY)
+
+    def pass_over(self) -> None:
+        """Bytes came that another protocol has taken."""
+        if self._mode is Mode.START:
+            self._mode = Mode.PLAIN
+
     def feed(self, data: bytes) -> None:
         """The next bytes; one call is one segment's worth, which PLAIN and SEARCH rely on."""
         at = 0

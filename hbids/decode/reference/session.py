@@ -79,10 +79,19 @@ class SessionFlow(Protocol):
 class Session:
     """The session of one flow; reads the records of both directions."""
 
-    def __init__(self, run: Run, flow: SessionFlow, transport: Transport) -> None:
+    def __init__(
+        self,
+        run: Run,
+        flow: SessionFlow,
+        transport: Transport,
+        *,
+        midstream: bool,
+        start: TlsStart = TlsStart.DIRECT,
+    ) -> None:
         self._run = run
         self._flow = flow
         self.transport = transport
+        self.midstream = midstream
         self.messages_span_records = transport is Transport.TLS
         self.heartbeats = Heartbeats(run, self)
         self.said_hello = False
@@ -95,10 +104,10 @@ class Session:
         self._changed_cipher = [False, False]
         self._sealed = [False, False]
         self._lost = [False, False]
-        self._hello_may_be_missed = flow.midstream or transport is Transport.DTLS
+        self._hello_may_be_missed = midstream or transport is Transport.DTLS
         """For DTLS, until a hello is read: datagrams do not tell where a flow begins."""
         self._verified = False
-        self._upgrade = Upgrade(run, flow)
+        self._upgrade = Upgrade(run, flow, start)
         self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
         """Bytes of the first handshake messages, until the direction's hello is read; then None."""
         self._client_side: int | None = None
@@ -286,7 +295,7 @@ class Session:
     def joined_late(self) -> None:
         """Something else came before any hello."""
         if not self.said_hello:
-            self._flow.midstream = True
+            self.midstream = self._flow.midstream = True
             self._upgrade.start = TlsStart.UNKNOWN
 
     def epoch(self, side: int, *, sealed: bool) -> None:
@@ -438,7 +447,7 @@ class Session:
                     "time_ns": self._hello_time_ns or 0,
                     "transport": self.transport,
                     "start": self._upgrade.start,
-                    "midstream": self._flow.midstream,
+                    "midstream": self.midstream,
                 }
             )
         )
@@ -473,7 +482,7 @@ class Session:
     def may_have_missed(self, side: int) -> bool:
         """Requests of a side that was joined late, lost bytes, or was not captured."""
         has_lost = self._lost[side] or self._flow.has_lost(side)
-        return self._flow.midstream or has_lost or self._flow.packets[side] == 0
+        return self.midstream or has_lost or self._flow.packets[side] == 0
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""

@@ -25,7 +25,6 @@ __all__ = ["Upgrade"]
 class UpgradeFlow(Protocol):
     """What it needs of its flow."""
 
-    midstream: bool
     packets: list[int]
     """Of each side."""
 
@@ -36,13 +35,13 @@ class UpgradeFlow(Protocol):
 class Upgrade:
     """The plain text of one flow, while it may still lead to TLS."""
 
-    def __init__(self, run: Run, flow: UpgradeFlow) -> None:
+    def __init__(self, run: Run, flow: UpgradeFlow, start: TlsStart) -> None:
         self._run = run
         self._flow = flow
         self._dialogue: Dialogue | None = None
         self._bulk_side: int | None = None
         """Whose last turn became too long for a dialogue."""
-        self.start = TlsStart.UNKNOWN if flow.midstream else TlsStart.DIRECT
+        self._first_start = self.start = start
         self.is_tentative = False
 
     def held_bytes(self) -> int:
@@ -114,7 +113,7 @@ class Upgrade:
 
     def withdraw(self) -> None:
         """It was not TLS."""
-        self.start = TlsStart.DIRECT
+        self.start = self._first_start
         self.is_tentative = False
 
     def _turns(self) -> tuple[Turn, Turn]:

@@ -140,6 +140,9 @@ impl Flow {
     /// Whether nothing of this side's next bytes will be read.
     fn skips(&self, side: usize, length: u32) -> bool {
         let own = &self.sides[side];
+        if let Some(passes) = self.passes_openvpn(side, length) {
+            return passes;
+        }
         match own.mode {
             Mode::Body => own.progress >= length && own.is_skipped(),
             Mode::Plain => own.header_length == 0 && self.is_bulk(side, length as usize),

@@ -2,7 +2,7 @@
 //! span port shows millions.
 //!
 //! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
-//! `datagram` (DTLS records), `session` (hellos and state), `heartbeat` (messages).
+//! `datagram` (DTLS records), `openvpn` (TLS in its control channel), `session` (hellos and state), `heartbeat` (messages).
 
 use std::hash::{Hash, Hasher};
 
@@ -13,6 +13,8 @@ use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
 use crate::layers::{Address, Carried, Segment};
 use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::openvpn::OpenVpn;
+use crate::openvpn_packet::is_data;
 use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
@@ -155,6 +157,12 @@ impl Side {
         }
     }
 
+    /// It is seen from its first byte.
+    fn start(&mut self) {
+        self.mode = Mode::Start;
+        self.from_first_byte = true;
+    }
+
     fn ttl(&self, value: u8) -> i16 {
         if self.packets == 0 {
             ABSENT
@@ -187,6 +195,8 @@ pub(crate) struct Flow {
     pub(crate) holder: u64,
     /// What it was charged for in `Run::state_bytes`.
     pub(crate) state_bytes: u32,
+    /// From the first packet on that looks like OpenVPN.
+    pub(crate) openvpn: Option<Box<OpenVpn>>,
     checkpoints: u32,
     /// Neighbours in the table's list.
     pub(crate) previous: u32,
@@ -199,7 +209,7 @@ pub(crate) struct Flow {
     pub(crate) encrypt_then_mac: u8,
     pub(crate) standing: Standing,
     closed: Option<EndReason>,
-    client_side: Option<u8>,
+    pub(crate) client_side: Option<u8>,
     /// Which side sent a ClientHello.
     pub(crate) hello_client_side: Option<u8>,
     /// Whose last turn in plain text became too long for a dialogue.
@@ -208,7 +218,9 @@ pub(crate) struct Flow {
     /// A ClientHello followed plain text that did not lead to it; the ServerHello will tell.
     pub(crate) is_tentative: bool,
     pub(crate) midstream: bool,
-    /// Of UDP: payload that looks like DTLS.
+    /// It is a TLS session inside another flow, of whatever protocol that is.
+    is_within: bool,
+    /// Of UDP: payload that looks like DTLS or OpenVPN.
     pub(crate) has_payload: bool,
     pub(crate) said_hello: bool,
     pub(crate) server_said_hello: bool,
@@ -225,13 +237,27 @@ impl Flow {
             Carried::Segment(segment) => (segment.vlan, segment.flags & SYN == 0),
             Carried::Datagram(datagram) => (datagram.vlan, false),
         };
-        let is_stream = key.protocol == PROTOCOL_TCP;
+        Self::blank(key, flow_id, run.time_ns, vlan, midstream, key.protocol == PROTOCOL_TCP)
+    }
+
+    /// A TLS session inside this flow, seen from its first byte on, or joined in mid-stream.
+    pub(crate) fn within(&self, midstream: bool) -> Self {
+        let mut flow = Self::blank(self.key, self.flow_id, self.start_ns, self.vlan, midstream, true);
+        flow.is_within = true;
+        flow.tls_start = flow.first_tls_start();
+        if !midstream {
+            flow.sides.iter_mut().for_each(Side::start);
+        }
+        flow
+    }
+
+    fn blank(key: Key, flow_id: u64, start_ns: i64, vlan: [u16; 3], midstream: bool, is_stream: bool) -> Self {
         Self {
             key,
             sides: [Side::new(is_stream), Side::new(is_stream)],
             flow_id,
-            start_ns: run.time_ns,
-            end_ns: run.time_ns,
+            start_ns,
+            end_ns: start_ns,
             touched_ns: 0,
             listed_ns: 0,
             hello: None,
@@ -240,6 +266,7 @@ impl Flow {
             datagrams: None,
             holder: 0,
             state_bytes: 0,
+            openvpn: None,
             checkpoints: 0,
             previous: u32::MAX,
             next: u32::MAX,
@@ -257,6 +284,7 @@ impl Flow {
             tls_start: if midstream { TlsStart::Unknown } else { TlsStart::Direct },
             is_tentative: false,
             midstream,
+            is_within: false,
             has_payload: false,
             said_hello: false,
             server_said_hello: false,
@@ -275,14 +303,25 @@ impl Flow {
         of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start as u8)
     }
 
-    /// Whether it is UDP.
-    pub(crate) fn is_datagrams(&self) -> bool {
-        self.key.protocol == PROTOCOL_UDP
+    /// Whether its records are those of DTLS.
+    pub(crate) fn is_dtls(&self) -> bool {
+        self.key.protocol == PROTOCOL_UDP && !self.is_within
+    }
+
+    /// How TLS begins unless there is plain text first.
+    pub(crate) fn first_tls_start(&self) -> TlsStart {
+        if self.is_within {
+            TlsStart::OpenVpn
+        } else if self.midstream {
+            TlsStart::Unknown
+        } else {
+            TlsStart::Direct
+        }
     }
 
     /// The numbers are those of `hbids.facts.Transport`.
     pub(crate) fn transport(&self) -> u8 {
-        if self.is_datagrams() {
+        if self.is_dtls() {
             TRANSPORT_DTLS
         } else {
             TRANSPORT_TLS
@@ -346,10 +385,10 @@ impl Flow {
         match packet {
             Carried::Segment(segment) => self.tcp_segment(run, side, segment),
             Carried::Datagram(datagram) => {
-                let credit = &mut self.sides[side].credit;
-                if credit.has_wrong_checksum(self.has_payload, || datagram.is_checksum_right()) {
+                let matters = self.has_payload && !datagram.payload().first().is_some_and(|first| is_data(*first));
+                if self.sides[side].credit.has_wrong_checksum(matters, || datagram.is_checksum_right()) {
                     run.counters.datagrams_refused += 1;
-                } else {
+                } else if !self.openvpn_datagram(run, side, datagram) {
                     self.datagram(run, side, datagram);
                 }
             }
@@ -424,8 +463,7 @@ impl Flow {
         own.started = true;
         own.next_seq = seq;
         own.tail_length = 0;
-        own.mode = Mode::Start;
-        own.from_first_byte = true;
+        own.start();
         let waiting = own.holes.as_mut().map(|holes| holes.take_waiting(run)).unwrap_or_default();
         for piece in waiting {
             self.segment(run, side, piece.seq, &piece.data, piece.length);
@@ -482,10 +520,11 @@ impl Flow {
     // --- the end ---
 
     /// Which list it belongs in.
+    #[inline]
     pub(crate) fn current_standing(&self) -> Standing {
         if self.closed.is_some() {
             Standing::Closed
-        } else if self.is_tls() {
+        } else if self.is_tls() || self.is_tls_in_openvpn() {
             Standing::Tls
         } else if self.has_payload {
             Standing::Plain
@@ -498,6 +537,7 @@ impl Flow {
     pub(crate) fn end(&mut self, run: &mut Run, reason: EndReason) {
         self.end_stream(run, 0);
         self.end_stream(run, 1);
+        self.end_openvpn(run);
         self.end_datagrams(run);
         self.end_session(run);
         self.write(run, self.closed.unwrap_or(reason));
@@ -515,6 +555,7 @@ impl Flow {
         for layer in self.vlan {
             table.u16(layer);
         }
+        table.u8(self.key.protocol);
     }
 
     /// Columns that say how far it has come.
@@ -540,8 +581,13 @@ impl Flow {
         table.i64(self.start_ns);
         table.i64(self.end_ns);
         self.put_endpoints(table);
-        table.u8(self.key.protocol);
-        table.u8(if self.is_tls() { self.transport() } else { 0 });
+        table.u8(if self.is_tls_in_openvpn() {
+            TRANSPORT_TLS
+        } else if self.is_tls() {
+            self.transport()
+        } else {
+            0
+        });
         table.flag(self.midstream);
         table.u8(reason as u8);
         for side in ways.map(|side| &self.sides[side]) {
@@ -549,22 +595,24 @@ impl Flow {
             table.i16(side.ttl(side.ttl_max));
         }
         self.put_totals(table);
-        for side in ways.map(|side| &self.sides[side]) {
-            for count in side.records {
+        let totals = ways.map(|side| self.counts(side));
+        for total in &totals {
+            for count in total.records {
                 table.u32(count);
             }
-            for bytes in side.small_record_bytes {
+            for bytes in total.small_record_bytes {
                 table.u64(u64::from(bytes));
             }
-            for bytes in side.bulk_record_bytes {
+            for bytes in total.bulk_record_bytes {
                 table.u64(bytes);
             }
         }
-        for side in ways {
-            table.u32(self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.counts[side]));
+        for total in &totals {
+            table.u32(total.heartbeats);
         }
         for side in ways {
-            table.u32(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gaps));
+            let in_openvpn = self.openvpn.as_ref().map_or(0, |vpn| vpn.gaps(side));
+            table.u32(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gaps).saturating_add(in_openvpn));
         }
         for side in ways {
             table.u64(self.sides[side].holes.as_ref().map_or(0, |holes| holes.gap_bytes));

@@ -256,7 +256,7 @@ impl Flow {
     fn protection(&self, side: usize) -> Option<Protection> {
         if self.sides[side].sealed {
             Some(Protection::Sealed)
-        } else if self.is_datagrams() {
+        } else if self.is_dtls() {
             Some(Protection::Clear)
         } else {
             let hello_missed = self.hello_may_be_missed && !self.said_hello;
@@ -276,7 +276,7 @@ impl Flow {
         } else if self.server_said_hello {
             2
         } else {
-            let answers_missed = !self.is_datagrams() && self.may_have_missed(1 - self.client());
+            let answers_missed = !self.is_dtls() && self.may_have_missed(1 - self.client());
             u8::from(!(self.hello_may_be_missed || answers_missed))
         }
     }
@@ -408,7 +408,7 @@ impl Flow {
     fn begin_message(&mut self, run: &mut Run, side: usize, opening: &Opening, bytes_seen: u64) {
         let protection = self.protection(side).unwrap_or_else(|| opening.guess_protection());
         let phase = self.phase();
-        let spans_records = !self.is_datagrams();
+        let spans_records = !self.is_dtls();
         let may_have_missed = self.may_have_missed(1 - side);
         let may_have_lost = self.may_have_missed(side);
         let fragment_bytes = self.fragment_bytes;

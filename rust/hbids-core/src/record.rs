@@ -39,7 +39,7 @@ fn is_opening(seen: &[u8]) -> bool {
 }
 
 /// As [`is_opening`], where records are searched for: with a version that exists.
-fn is_first_header(seen: &[u8]) -> bool {
+pub(crate) fn is_first_header(seen: &[u8]) -> bool {
     is_opening(seen) && seen.get(2).is_none_or(|minor| *minor <= 4)
 }
 

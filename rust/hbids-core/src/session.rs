@@ -397,7 +397,7 @@ impl Flow {
 
     pub(crate) fn read_hello(&mut self, run: &mut Run, side: usize, kind: u8, body: &[u8]) {
         if kind == CLIENT_HELLO {
-            let Some(hello) = ClientHello::parse(body, self.is_datagrams()) else {
+            let Some(hello) = ClientHello::parse(body, self.is_dtls()) else {
                 run.counters.hello_malformed += 1;
                 return;
             };
@@ -437,7 +437,7 @@ impl Flow {
         }
         if !self.is_tentative {
             self.said_hello = true;
-            self.hello_may_be_missed &= !self.is_datagrams();
+            self.hello_may_be_missed &= !self.is_dtls();
             self.release_held(run);
         }
     }

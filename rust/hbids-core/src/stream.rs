@@ -5,7 +5,7 @@ use crate::flow::{Flow, Side};
 use crate::run::Run;
 
 /// Charged for each waiting segment, so that one-byte segments cannot make the list long.
-const PIECE_OVERHEAD_BYTES: u64 = 512;
+pub(crate) const PIECE_OVERHEAD_BYTES: u64 = 512;
 /// Of what was delivered last, kept to compare copies with: twice the shortest heartbeat request.
 pub(crate) const TAIL_BYTES: usize = 16;
 
@@ -248,14 +248,14 @@ impl Flow {
                 let before = &data[..at];
                 data = &data[at + 1..];
                 if !before.is_empty() {
-                    self.feed(run, side, before);
+                    self.arrive(run, side, before);
                 }
             } else {
                 missing -= 1;
             }
         }
         if !data.is_empty() {
-            self.feed(run, side, data);
+            self.arrive(run, side, data);
         }
         if missing > 0 {
             self.lose(run, side, missing);
@@ -267,7 +267,7 @@ impl Flow {
         holes.gaps = holes.gaps.saturating_add(1);
         holes.gap_bytes += length;
         run.counters.stream_gaps += 1;
-        self.gap(run, side, length);
+        self.miss(run, side, length);
     }
 
     /// Keep a segment that lies ahead of a hole, but only the parts that no earlier piece covers.

@@ -87,7 +87,7 @@ impl Flow {
 
     /// It was not TLS.
     pub(crate) fn withdraw_upgrade(&mut self) {
-        self.tls_start = TlsStart::Direct;
+        self.tls_start = self.first_tls_start();
         self.is_tentative = false;
     }
 

@@ -29,7 +29,28 @@ impl Dice {
     }
 }
 
-/// An Ethernet frame with a TCP segment between two of a few endpoints; with some luck it makes sense.
+/// A packet of OpenVPN's control channel; with some luck it makes sense.
+fn openvpn(dice: &mut Dice, payload: &[u8]) -> Vec<u8> {
+    let opcode = [4, 4, 4, 4, 7, 8, 5, 3, 6, 11][usize::try_from(dice.below(10)).unwrap_or(0)];
+    let key_id = u8::from(dice.below(6) == 0 || opcode == 3);
+    let session_id = [if dice.below(2) == 0 { b'a' } else { b'b' }; 8];
+    let mut packet = vec![opcode << 3 | key_id];
+    packet.extend_from_slice(&session_id);
+    let acks = [0, 0, 1, 3, 9][usize::try_from(dice.below(5)).unwrap_or(0)];
+    packet.push(acks);
+    for _ in 0..acks {
+        packet.extend_from_slice(&[0, 0, 0, dice.byte() % 20]);
+    }
+    if acks > 0 {
+        packet.extend_from_slice(&[if dice.below(2) == 0 { b'a' } else { b'b' }; 8]);
+    }
+    let packet_id = if matches!(opcode, 3 | 7 | 8) { 0 } else { dice.byte() % 20 };
+    packet.extend_from_slice(&[0, 0, 0, packet_id]);
+    packet.extend_from_slice(if packet_id == 0 { &[] } else { payload });
+    packet
+}
+
+/// An Ethernet frame with a TCP segment or a UDP datagram between two of a few endpoints; with some luck it makes sense.
 fn frame(dice: &mut Dice) -> Vec<u8> {
     let mut payload = match dice.below(4) {
         0 => Vec::new(),
@@ -37,19 +58,33 @@ fn frame(dice: &mut Dice) -> Vec<u8> {
         2 => [&[0x16, 0x03, 0x01, 0x00, 0x2A, 0x01, 0x00, 0x00, 0x26, 0x03, 0x03][..], &[7; 36]].concat(),
         _ => (0..dice.below(1_400)).map(|_| dice.byte()).collect(),
     };
-    payload.truncate(1_400);
-    let total_length = u16::try_from(40 + payload.len()).unwrap_or(u16::MAX);
+    payload.truncate(1_200);
+    let is_udp = dice.below(3) == 0;
+    if dice.below(2) == 0 {
+        payload = openvpn(dice, &payload);
+        if !is_udp {
+            let length = u16::try_from(payload.len()).unwrap_or(0).to_be_bytes();
+            payload.splice(0..0, length);
+        }
+    }
+    let header_length = if is_udp { 28 } else { 40 };
+    let total_length = u16::try_from(header_length + payload.len()).unwrap_or(u16::MAX);
     let (client, server) = (1 + dice.byte() % 4, 100 + dice.byte() % 2);
     let (src, dst) = if dice.below(2) == 0 { (client, server) } else { (server, client) };
     let flags = [0x02, 0x12, 0x10, 0x18, 0x11, 0x04][usize::try_from(dice.below(6)).unwrap_or(0)];
     let mut frame = vec![0; 12];
     frame.extend_from_slice(&[0x08, 0x00, 0x45, 0x00]);
     frame.extend_from_slice(&total_length.to_be_bytes());
-    frame.extend_from_slice(&[0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, src, 10, 0, 0, dst]);
+    let protocol = if is_udp { 17 } else { 6 };
+    frame.extend_from_slice(&[0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, src, 10, 0, 0, dst]);
     frame.extend_from_slice(&[0x10, src, 0x10, dst]);
-    frame.extend_from_slice(&u32::try_from(dice.below(40) * 700).unwrap_or(0).to_be_bytes());
-    frame.extend_from_slice(&u32::try_from(dice.below(40) * 700).unwrap_or(0).to_be_bytes());
-    frame.extend_from_slice(&[0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0]);
+    if is_udp {
+        frame.extend_from_slice(&[0; 4]);
+    } else {
+        frame.extend_from_slice(&u32::try_from(dice.below(40) * 700).unwrap_or(0).to_be_bytes());
+        frame.extend_from_slice(&u32::try_from(dice.below(40) * 700).unwrap_or(0).to_be_bytes());
+        frame.extend_from_slice(&[0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0]);
+    }
     frame.extend_from_slice(&payload);
     if dice.below(8) == 0 {
         let at = usize::try_from(dice.below(frame.len() as u64)).unwrap_or(0);

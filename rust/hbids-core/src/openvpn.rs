@@ -1,0 +1,425 @@
+//! OpenVPN's control channel on one flow: see `hbids/decode/reference/openvpn.py` for which TLS session a packet belongs
+//! to, and what counts as sealed.
+
+use crate::flow::Flow;
+use crate::layers::Datagram;
+use crate::openvpn_packet::{
+    is_control, is_hard_reset, is_hard_reset_of_client, may_be_first, may_open, recognise, replay_id_of_sealed,
+    session_id, ControlPacket, SessionId,
+};
+use crate::openvpn_stream::PacketWalker;
+use crate::reliable::{Reader, Reliable};
+use crate::run::Run;
+
+/// Id of the packet behind the reset.
+const FIRST_WITH_TLS: u32 = 1;
+/// Replay ids of tls-crypt go on by one a packet; so many may be missing from the capture.
+const MOST_REPLAY_IDS_LOST: u32 = 64;
+
+/// One TLS session.
+struct Channel {
+    directions: [Reliable; 2],
+    /// Of each side, once it has sent something.
+    session_ids: [Option<SessionId>; 2],
+    /// Of tls-auth, in the packets of each side.
+    wrap_bytes: [u8; 2],
+    key_id: u8,
+    session: Inside,
+}
+
+/// The session of a channel: a flow within the flow, from its first byte of TLS on.
+struct Inside {
+    flow: Option<Box<Flow>>,
+    midstream: bool,
+}
+
+impl Inside {
+    fn is_tls(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.is_tls())
+    }
+
+    /// Let the flow within work, as far as the flow around it has come.
+    fn lend(&mut self, outer: &mut Flow, work: impl FnOnce(&mut Flow)) {
+        let flow = self.flow.get_or_insert_with(|| Box::new(outer.within(self.midstream)));
+        for (own, other) in flow.sides.iter_mut().zip(&outer.sides) {
+            (own.packets, own.bytes) = (other.packets, other.bytes);
+            own.lost |= other.has_lost();
+        }
+        flow.client_side = outer.client_side;
+        work(flow);
+        outer.client_side = flow.client_side;
+    }
+}
+
+/// Where the bytes of one direction go.
+struct Reading<'a> {
+    run: &'a mut Run,
+    outer: &'a mut Flow,
+    session: &'a mut Inside,
+    side: usize,
+}
+
+impl Reader for Reading<'_> {
+    fn run(&mut self) -> &mut Run {
+        self.run
+    }
+
+    fn feed(&mut self, data: &[u8]) {
+        self.session.lend(self.outer, |flow| flow.feed(self.run, self.side, data));
+    }
+
+    fn gap(&mut self, length: u64) {
+        self.session.lend(self.outer, |flow| flow.gap(self.run, self.side, length));
+    }
+}
+
+impl Channel {
+    fn new(key_id: u8, midstream: bool) -> Self {
+        Self {
+            directions: Default::default(),
+            session_ids: [None; 2],
+            wrap_bytes: [0; 2],
+            key_id,
+            session: Inside { flow: None, midstream },
+        }
+    }
+
+    /// Whether this side has sent packets of this session here.
+    fn owns(&self, side: usize, session_id: SessionId, key_id: u8) -> bool {
+        self.session_ids[side] == Some(session_id) && self.key_id == key_id
+    }
+
+    /// Whether a packet of this side belongs here. A client's hard reset begins anew.
+    fn admits(&self, side: usize, packet: &ControlPacket<'_>) -> bool {
+        let is_own = match self.session_ids[side] {
+            Some(own) => own == packet.session_id,
+            None => !is_hard_reset_of_client(packet.opcode),
+        };
+        let other = self.session_ids[1 - side];
+        let is_meant = packet.remote_id.is_none_or(|remote| other.is_none_or(|other| other == remote));
+        self.key_id == packet.key_id && is_own && is_meant
+    }
+
+    fn reader<'a>(&'a mut self, run: &'a mut Run, outer: &'a mut Flow, side: usize) -> (&'a mut Reliable, Reading<'a>) {
+        let Self { directions, session, .. } = self;
+        (&mut directions[side], Reading { run, outer, session, side })
+    }
+
+    /// Read a packet; its payload is `length` bytes on the wire.
+    fn take(
+        &mut self,
+        (run, outer, side): (&mut Run, &mut Flow, usize),
+        packet: &ControlPacket<'_>,
+        payload: &[u8],
+        length: usize,
+    ) {
+        for packet_id in packet.acks() {
+            let (direction, mut reader) = self.reader(run, outer, 1 - side);
+            direction.acknowledge(&mut reader, packet_id);
+        }
+        let Some(packet_id) = packet.packet_id else {
+            return;
+        };
+        if self.session_ids[side].is_none() {
+            self.session_ids[side] = Some(packet.session_id);
+            // What lies between the reset and this one is late, or lost.
+            let first = if self.session.midstream { packet_id } else { packet_id.min(FIRST_WITH_TLS) };
+            self.directions[side].start(first);
+        }
+        let (direction, mut reader) = self.reader(run, outer, side);
+        direction.packet(&mut reader, packet_id, payload, u32::try_from(length).unwrap_or(u32::MAX));
+    }
+
+    /// Give up what has been missing for too long.
+    fn check_holes(&mut self, run: &mut Run, outer: &mut Flow) {
+        for side in [0, 1] {
+            if self.directions[side].has_hole() {
+                let (direction, mut reader) = self.reader(run, outer, side);
+                direction.check_hole(&mut reader);
+            }
+        }
+    }
+
+    /// Read what waits, and write the rows.
+    fn end(&mut self, run: &mut Run, outer: &mut Flow) {
+        for side in [0, 1] {
+            let (direction, mut reader) = self.reader(run, outer, side);
+            direction.end(&mut reader);
+        }
+        if self.session.flow.is_some() {
+            self.session.lend(outer, |flow| flow.end_session(run));
+        }
+    }
+}
+
+/// A session that tls-crypt may have sealed.
+#[derive(Clone, Copy)]
+struct Suspect {
+    session_id: SessionId,
+    is_client: bool,
+    replay_id: u32,
+}
+
+/// The control channel of both directions of a flow; from the first packet on that looks like it.
+#[derive(Default)]
+pub(crate) struct OpenVpn {
+    /// In the order in which they began.
+    channels: Vec<Channel>,
+    pub(crate) walkers: [PacketWalker; 2],
+    suspects: [Option<Suspect>; 2],
+    /// Packets of suspects, until they are believed to be sealed.
+    suspected: u64,
+    /// Of the channels that are over.
+    gaps: [u32; 2],
+    was_tls: bool,
+    is_sealed: bool,
+    /// Which sides have sent packets of it.
+    pub(crate) speaks: [bool; 2],
+}
+
+impl OpenVpn {
+    /// Whether TLS was found in it.
+    #[inline(never)]
+    pub(crate) fn is_tls(&self) -> bool {
+        self.was_tls || self.channels.iter().any(|channel| channel.session.is_tls())
+    }
+
+    /// The sessions that are not over; what those that are have counted was added to the flow's own.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Flow> {
+        self.channels.iter().filter_map(|channel| channel.session.flow.as_deref())
+    }
+
+    /// Holes given up on.
+    pub(crate) fn gaps(&self, side: usize) -> u32 {
+        self.channels.iter().fold(self.gaps[side], |gaps, channel| gaps.saturating_add(channel.directions[side].gaps))
+    }
+
+    /// Whether nothing is known that must be kept.
+    fn is_blank(&self) -> bool {
+        self.speaks == [false; 2] && self.walkers.iter().all(PacketWalker::is_blank)
+    }
+
+    /// A packet, `length` on the wire; `data` is shorter when its end was not captured. Whether it is one of the control
+    /// channel.
+    pub(crate) fn packet(&mut self, run: &mut Run, outer: &mut Flow, side: usize, data: &[u8], length: usize) -> bool {
+        let Some(session_id) = session_id(data).filter(|_| is_control(data[0])) else {
+            return false;
+        };
+        let mut taken = self.open(run, outer, side, data, length) || self.sealed(run, side, data, length);
+        if !taken && self.knows(side, &session_id) {
+            run.counters.openvpn_packets_malformed += u64::from(data.len() == length);
+            taken = true;
+        }
+        run.counters.openvpn_packets_cut += u64::from(taken && data.len() < length);
+        self.speaks[side] |= taken;
+        taken
+    }
+
+    /// Give up what has been missing for too long.
+    pub(crate) fn check_holes(&mut self, run: &mut Run, outer: &mut Flow) {
+        for channel in &mut self.channels {
+            channel.check_holes(run, outer);
+        }
+    }
+
+    /// Whether this session is open, whichever the key.
+    fn knows(&self, side: usize, session_id: &SessionId) -> bool {
+        self.channels.iter().any(|channel| channel.session_ids[side].as_ref() == Some(session_id))
+    }
+
+    /// Read a packet that nothing seals. Whether it is one.
+    fn open(&mut self, run: &mut Run, outer: &mut Flow, side: usize, data: &[u8], length: usize) -> bool {
+        let Some(session_id) = session_id(data) else {
+            return false;
+        };
+        let mut is_owned = false;
+        for channel in self.channels.iter_mut().rev().filter(|channel| channel.owns(side, session_id, data[0] & 7)) {
+            is_owned = true;
+            let packet = ControlPacket::read(data, channel.wrap_bytes[side]);
+            if let Some(packet) = packet.filter(|packet| channel.admits(side, packet)) {
+                let payload = &data[packet.payload_at..];
+                channel.take((run, outer, side), &packet, payload, length - packet.payload_at);
+                return true;
+            }
+        }
+        let Some((wrap_bytes, packet)) = recognise(data, length, |remote| self.knows(1 - side, remote)) else {
+            return false;
+        };
+        let mut found = self.channels.iter().rposition(|channel| channel.admits(side, &packet));
+        if found.is_none() && is_owned {
+            return false; // meant for another receiver
+        }
+        if is_hard_reset(packet.opcode) {
+            outer.set_client(if is_hard_reset_of_client(packet.opcode) { side } else { 1 - side });
+        }
+        if found.is_none() {
+            found = Some(self.begin(run, outer, &packet));
+        }
+        if let Some(channel) = found.and_then(|at| self.channels.get_mut(at)) {
+            channel.wrap_bytes[side] = wrap_bytes;
+            let payload = &data[packet.payload_at..];
+            channel.take((run, outer, side), &packet, payload, length - packet.payload_at);
+        }
+        true
+    }
+
+    /// Another TLS session, and its place. For it goes the oldest that is not known to be one, or else the oldest.
+    fn begin(&mut self, run: &mut Run, outer: &mut Flow, packet: &ControlPacket<'_>) -> usize {
+        while self.channels.len() as u64 >= run.limits.openvpn_sessions.max(1) {
+            let idle = self.channels.iter().position(|channel| !channel.session.is_tls()).unwrap_or(0);
+            self.end_channel(run, outer, idle);
+        }
+        let midstream = packet.packet_id.is_some_and(|id| id > FIRST_WITH_TLS);
+        outer.midstream |= midstream && self.speaks == [false; 2] && outer.is_dtls();
+        self.channels.push(Channel::new(packet.key_id, midstream));
+        self.channels.len() - 1
+    }
+
+    fn end_channel(&mut self, run: &mut Run, outer: &mut Flow, at: usize) {
+        self.channels[at].end(run, outer);
+        let channel = self.channels.remove(at);
+        self.was_tls |= channel.session.is_tls();
+        for side in [0, 1] {
+            self.gaps[side] = self.gaps[side].saturating_add(channel.directions[side].gaps);
+        }
+        if let Some(flow) = &channel.session.flow {
+            outer.add_counts(flow);
+        }
+    }
+
+    /// Count a packet that tls-crypt sealed. Whether it may be one.
+    fn sealed(&mut self, run: &mut Run, side: usize, data: &[u8], length: usize) -> bool {
+        let (Some(replay_id), Some(session_id)) = (replay_id_of_sealed(data, length), session_id(data)) else {
+            return false;
+        };
+        if self.knows(side, &session_id) {
+            run.counters.openvpn_packets_sealed += 1;
+            return true;
+        }
+        let opcode = data[0] >> 3;
+        let known = self.suspects[side].filter(|suspect| suspect.session_id == session_id);
+        let suspect = match known {
+            Some(suspect) => {
+                let lost = replay_id.checked_sub(suspect.replay_id);
+                self.is_sealed |= lost.is_some_and(|lost| (1..=MOST_REPLAY_IDS_LOST).contains(&lost));
+                Suspect { replay_id, ..suspect }
+            }
+            None if is_hard_reset(opcode) => {
+                let is_client = is_hard_reset_of_client(opcode);
+                self.is_sealed |= self.suspects[1 - side].is_some_and(|other| other.is_client != is_client);
+                Suspect { session_id, is_client, replay_id }
+            }
+            None => return false,
+        };
+        self.suspects[side] = Some(suspect);
+        self.suspected += 1;
+        if self.is_sealed {
+            run.counters.openvpn_packets_sealed += std::mem::take(&mut self.suspected);
+        }
+        true
+    }
+}
+
+impl Flow {
+    /// A datagram. Whether it is a packet of the control channel.
+    #[inline]
+    pub(crate) fn openvpn_datagram(&mut self, run: &mut Run, side: usize, datagram: &Datagram<'_>) -> bool {
+        let may_be = datagram.payload().first().is_some_and(|first| may_open(*first));
+        (self.openvpn.is_some() || may_be) && self.datagram_at_openvpn(run, side, datagram)
+    }
+
+    #[inline(never)]
+    fn datagram_at_openvpn(&mut self, run: &mut Run, side: usize, datagram: &Datagram<'_>) -> bool {
+        let length = datagram.length as usize;
+        if self.openvpn.is_none() && !may_be_first(datagram.payload(), length) {
+            return false;
+        }
+        let taken = self.with_openvpn(|vpn, flow| {
+            vpn.check_holes(run, flow);
+            vpn.packet(run, flow, side, datagram.payload(), length)
+        });
+        self.has_payload |= taken;
+        taken
+    }
+
+    /// Let OpenVPN see to something; what it learns is kept.
+    pub(crate) fn with_openvpn<T>(&mut self, work: impl FnOnce(&mut OpenVpn, &mut Self) -> T) -> T {
+        let mut vpn = self.openvpn.take().unwrap_or_default();
+        let outcome = work(&mut vpn, self);
+        self.openvpn = Some(vpn).filter(|vpn| !vpn.is_blank());
+        outcome
+    }
+
+    /// The flow is over.
+    pub(crate) fn end_openvpn(&mut self, run: &mut Run) {
+        if self.openvpn.is_some() {
+            self.with_openvpn(|vpn, flow| {
+                for side in [0, 1] {
+                    flow.cut_packet(run, vpn, side);
+                }
+                while !vpn.channels.is_empty() {
+                    vpn.end_channel(run, flow, 0);
+                }
+            });
+        }
+    }
+}
+
+/// What a flow row counts of one direction's records.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) records: [u32; 5],
+    pub(crate) small_record_bytes: [u32; 3],
+    pub(crate) bulk_record_bytes: [u64; 2],
+    pub(crate) heartbeats: u32,
+}
+
+impl Counts {
+    fn add(&mut self, flow: &Flow, side: usize) {
+        let own = &flow.sides[side];
+        for (total, count) in self.records.iter_mut().zip(own.records) {
+            *total = total.saturating_add(count);
+        }
+        for (total, bytes) in self.small_record_bytes.iter_mut().zip(own.small_record_bytes) {
+            *total = total.saturating_add(bytes);
+        }
+        for (total, bytes) in self.bulk_record_bytes.iter_mut().zip(own.bulk_record_bytes) {
+            *total = total.saturating_add(bytes);
+        }
+        let heartbeats = flow.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.counts[side]);
+        self.heartbeats = self.heartbeats.saturating_add(heartbeats);
+    }
+}
+
+impl Flow {
+    /// Whether TLS was found in OpenVPN.
+    pub(crate) fn is_tls_in_openvpn(&self) -> bool {
+        self.openvpn.as_ref().is_some_and(|vpn| vpn.is_tls())
+    }
+
+    /// Of all sessions on this flow.
+    pub(crate) fn counts(&self, side: usize) -> Counts {
+        let mut counts = Counts::default();
+        counts.add(self, side);
+        for session in self.openvpn.iter().flat_map(|vpn| vpn.sessions()) {
+            counts.add(session, side);
+        }
+        counts
+    }
+
+    /// The session within is over: what it has counted stays.
+    fn add_counts(&mut self, inner: &Self) {
+        for side in [0, 1] {
+            let mut counts = Counts::default();
+            counts.add(self, side);
+            counts.add(inner, side);
+            let own = &mut self.sides[side];
+            own.records = counts.records;
+            own.small_record_bytes = counts.small_record_bytes;
+            own.bulk_record_bytes = counts.bulk_record_bytes;
+            if counts.heartbeats > 0 {
+                self.heartbeats.get_or_insert_default().counts[side] = counts.heartbeats;
+            }
+        }
+    }
+}
