@@ -244,7 +244,9 @@ class Flow:
 
     def state_bytes(self) -> int:
         """What it holds beyond what every flow takes, out-of-order bytes left out."""
-        return self.session.held_bytes() + self._datagrams.held_bytes()
+        has_openvpn = any(self._vpn.speaks) or any(walker.has_begun for walker in self._packet_walkers)
+        openvpn_bytes = self._vpn.held_bytes() if has_openvpn else 0
+        return self.session.held_bytes() + self._datagrams.held_bytes() + openvpn_bytes
 
     # --- the end ---
 

@@ -36,6 +36,8 @@ __all__ = ["OpenVpn", "OpenVpnFlow"]
 
 FIRST_WITH_TLS = 1
 """Id of the packet behind the reset."""
+OPENVPN_BYTES, CHANNEL_BYTES = 1_024, 768
+"""What the native engine needs for the state of a flow's control channel, and for each of its sessions."""
 MOST_REPLAY_IDS_LOST = 64
 """Replay ids of tls-crypt go on by one a packet; so many may be missing from the capture."""
 
@@ -163,6 +165,10 @@ class OpenVpn:
         """The flow is over."""
         while self._channels:
             self._end(self._channels[0])
+
+    def held_bytes(self) -> int:
+        """Out-of-order bytes left out."""
+        return OPENVPN_BYTES + sum(CHANNEL_BYTES + session.held_bytes() for session in self.sessions())
 
     def sessions(self) -> list[Session]:
         """Those that are not over; what those that are have counted was added to the flow's own."""

@@ -39,6 +39,11 @@ class PacketWalker:
         self._passing = 0
         """Bytes left of a packet that is not read."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a packet, or the beginning of a first one."""
+        return self._is_walking or bool(self._packet)
+
     def skips(self, length: int) -> bool:
         """Whether nothing of the next ``length`` bytes will be read."""
         return self._passing >= length if self._is_agreed else self._records.skips(length)
@@ -140,8 +145,12 @@ class PacketWalker:
             self._vpn.packet(self._side, packet[LENGTH_BYTES:], length)
 
     def _hold(self) -> None:
-        """Charge what waits for the rest of its packet; where all flows hold too much, do not wait."""
-        self._run.out_of_order_bytes += len(self._packet) - self._held_bytes
-        self._held_bytes = len(self._packet)
-        if self._packet and self._run.out_of_order_bytes > self._run.limits.out_of_order_bytes_total:
+        """Charge what waits for the rest of its packet; where that is too much, here or over all flows, do not wait."""
+        limits, held_bytes = self._run.limits, len(self._packet)
+        self._run.out_of_order_bytes += held_bytes - self._held_bytes
+        self._held_bytes = held_bytes
+        is_too_much = (
+            held_bytes > limits.out_of_order_bytes or self._run.out_of_order_bytes > limits.out_of_order_bytes_total
+        )
+        if held_bytes and is_too_much:
             self._cut_packet()

@@ -191,12 +191,12 @@ pub(crate) struct Flow {
     pub(crate) heartbeats: Option<Box<Heartbeats>>,
     /// From the first datagram on that looks like DTLS.
     pub(crate) datagrams: Option<Box<Datagrams>>,
+    /// From the first packet on that looks like OpenVPN.
+    pub(crate) openvpn: Option<Box<OpenVpn>>,
     /// Its number among the flows that hold something; 0 when it holds nothing.
     pub(crate) holder: u64,
     /// What it was charged for in `Run::state_bytes`.
     pub(crate) state_bytes: u32,
-    /// From the first packet on that looks like OpenVPN.
-    pub(crate) openvpn: Option<Box<OpenVpn>>,
     checkpoints: u32,
     /// Neighbours in the table's list.
     pub(crate) previous: u32,
@@ -264,9 +264,9 @@ impl Flow {
             dialogue: None,
             heartbeats: None,
             datagrams: None,
+            openvpn: None,
             holder: 0,
             state_bytes: 0,
-            openvpn: None,
             checkpoints: 0,
             previous: u32::MAX,
             next: u32::MAX,
@@ -386,7 +386,8 @@ impl Flow {
             Carried::Segment(segment) => self.tcp_segment(run, side, segment),
             Carried::Datagram(datagram) => {
                 let matters = self.has_payload && !datagram.payload().first().is_some_and(|first| is_data(*first));
-                if self.sides[side].credit.has_wrong_checksum(matters, || datagram.is_checksum_right()) {
+                let credit = &mut self.sides[side].credit;
+                if credit.has_wrong_checksum(matters, || datagram.is_checksum_right()) {
                     run.counters.datagrams_refused += 1;
                 } else if !self.openvpn_datagram(run, side, datagram) {
                     self.datagram(run, side, datagram);
@@ -513,7 +514,8 @@ impl Flow {
         let held = self.hello_bytes()
             + self.dialogue.as_ref().map_or(0, |_| DIALOGUE_BYTES)
             + self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.held_bytes())
-            + self.datagrams.as_ref().map_or(0, |datagrams| datagrams.held_bytes());
+            + self.datagrams.as_ref().map_or(0, |datagrams| datagrams.held_bytes())
+            + self.openvpn.as_ref().map_or(0, |vpn| vpn.held_bytes());
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 

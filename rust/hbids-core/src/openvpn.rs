@@ -13,6 +13,9 @@ use crate::run::Run;
 
 /// Id of the packet behind the reset.
 const FIRST_WITH_TLS: u32 = 1;
+/// What the state of a flow's control channel takes in memory, and each of its sessions.
+const OPENVPN_BYTES: u64 = 1_024;
+const CHANNEL_BYTES: u64 = 768;
 /// Replay ids of tls-crypt go on by one a packet; so many may be missing from the capture.
 const MOST_REPLAY_IDS_LOST: u32 = 64;
 
@@ -187,6 +190,19 @@ impl OpenVpn {
     /// The sessions that are not over; what those that are have counted was added to the flow's own.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = &Flow> {
         self.channels.iter().filter_map(|channel| channel.session.flow.as_deref())
+    }
+
+    /// Out-of-order bytes left out.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let sessions = self.sessions().map(|session| u64::from(session.count_state_bytes())).sum::<u64>();
+        OPENVPN_BYTES + self.channels.len() as u64 * CHANNEL_BYTES + sessions
+    }
+
+    /// What waits in each direction of each session, and of the connection.
+    pub(crate) fn waiting_bytes(&self) -> impl Iterator<Item = u64> + '_ {
+        let packets = self.walkers.iter().map(PacketWalker::waiting_bytes);
+        let chunks = self.channels.iter().flat_map(|channel| channel.directions.iter().map(Reliable::waiting_bytes));
+        packets.chain(chunks)
     }
 
     /// Holes given up on.

@@ -32,6 +32,10 @@ impl PacketWalker {
         self.passing >= length as usize
     }
 
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.packet.len() as u64
+    }
+
     fn length(&self) -> usize {
         self.packet.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)))
     }
@@ -52,12 +56,14 @@ impl PacketWalker {
         }
     }
 
-    /// Charge what waits for the rest of its packet. Whether all flows together hold too much.
+    /// Charge what waits for the rest of its packet. Whether that is too much, here or over all flows.
     fn hold(&mut self, run: &mut Run) -> bool {
         let held_bytes = self.packet.len() as u64;
         run.out_of_order_bytes += held_bytes;
         run.out_of_order_bytes -= std::mem::replace(&mut self.held_bytes, held_bytes);
-        held_bytes > 0 && run.out_of_order_bytes > run.limits.out_of_order_bytes_total
+        let is_too_much =
+            held_bytes > run.limits.out_of_order_bytes || run.out_of_order_bytes > run.limits.out_of_order_bytes_total;
+        held_bytes > 0 && is_too_much
     }
 }
 

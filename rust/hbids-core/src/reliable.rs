@@ -122,6 +122,11 @@ impl Reliable {
         !self.waiting.is_empty()
     }
 
+    /// Counted anew.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.waiting.iter().chain(&self.aside).map(Chunk::cost).sum()
+    }
+
     /// Nothing will come any more: give up every hole.
     pub(crate) fn end(&mut self, reader: &mut impl Reader) {
         while self.has_hole() {

@@ -176,13 +176,13 @@ impl Side {
 
 impl Flow {
     /// What waits in each direction, counted anew.
-    pub(crate) fn waiting_bytes(&self) -> [u64; 2] {
-        [0, 1].map(|side: usize| {
-            self.sides[side].holes.as_ref().map_or(0, |holes| {
-                let doubtful = holes.doubtful.iter().map(|segment| cost(&segment.data));
-                holes.waiting.iter().map(|piece| cost(&piece.data)).chain(doubtful).sum()
-            })
-        })
+    pub(crate) fn waiting_bytes(&self) -> Vec<u64> {
+        let of_holes = |holes: &Box<Holes>| {
+            let doubtful = holes.doubtful.iter().map(|segment| cost(&segment.data));
+            holes.waiting.iter().map(|piece| cost(&piece.data)).chain(doubtful).sum()
+        };
+        let streams = self.sides.iter().flat_map(|side| &side.holes).map(of_holes);
+        streams.chain(self.openvpn.iter().flat_map(|vpn| vpn.waiting_bytes())).collect()
     }
 
     /// Take a segment. True when it brought anything new in order.

@@ -18,7 +18,7 @@ pub fn small_limits() -> Limits {
         hole_acked_wait_ns: 100_000_000,
         hole_wait_ns: 1_000_000_000,
         hello_bytes: 2_048,
-        openvpn_sessions: 4,
+        openvpn_sessions: 2,
         plain_turn_bytes: 64,
         pending_requests: 4,
         pending_wait_ns: 1_000_000_000,
