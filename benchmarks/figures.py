@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from benchmarks.content import Content
     from benchmarks.measure import Cost
 
-__all__ = ["NATIVE", "SAMPLES", "Figure", "Results", "Round", "figures"]
+__all__ = ["MEASURABLE_S", "NATIVE", "SAMPLES", "Figure", "Results", "Round", "figures"]
 
 NATIVE = "hbids native"
 SAMPLES = {"bulk-sample": "bulk", "short-sample": "short"}
 """What slow programs read in place of the whole."""
 
-_MEASURABLE_S = 0.02
+MEASURABLE_S = 0.02
 """A program's start varies by about this much; what is left of less after taking the start off is noise."""
 
 
@@ -71,7 +71,7 @@ class Results:
     def reading_ns_a_packet(self, capture: str, program: str) -> float | None:
         """Median; None when a round's reading is too little to tell from noise."""
         readings = [one.reading_s for one in self.rounds[capture][program]]
-        if min(readings) < _MEASURABLE_S:
+        if min(readings) < MEASURABLE_S:
             return None
         return median(readings) / self.contents[capture].packets * 1e9
 

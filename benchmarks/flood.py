@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.attack import LEAKED_BYTES, SERVER
+from benchmarks.figures import MEASURABLE_S
 from benchmarks.flood_capture import flooded, plain
 from benchmarks.floods import FLOODS
 from benchmarks.frames import PCAP_HEADER
@@ -33,7 +34,7 @@ _SMALL_DIVISOR = 100
 _ATTACK_GAP_PACKETS = 2_000
 """At the floods' 100,000 packets a second, round trips of 20 ms."""
 _SAMPLES = 10
-_FLOW_BYTES, _ROWS_BYTES = 450, 60_000_000
+_FLOW_BYTES, _ROWS_BYTES = 500, 60_000_000
 """What hbids/config.py says of a flow, and what rows and buffers on their way may take."""
 _DIVIDED = ("flows", "state_bytes_total", "out_of_order_bytes_total", "fragment_bytes", "fragments")
 
@@ -52,13 +53,15 @@ class Result:
     drops: dict[str, int]
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """CPU a packet of the flood over that of plain traffic."""
-        return self.ns_a_packet(self.flooded) / self.ns_a_packet(self.plain)
+        flooded, beside = self.ns_a_packet(self.flooded), self.ns_a_packet(self.plain)
+        return None if flooded is None or beside is None else flooded / beside
 
-    def ns_a_packet(self, run: Watched) -> float:
-        """CPU without the program's start."""
-        return (run.cpu_s - self.start.cpu_s) / run.packets * 1e9
+    def ns_a_packet(self, run: Watched) -> float | None:
+        """CPU without the program's start; None when that is too little to tell from noise."""
+        reading_s = run.cpu_s - self.start.cpu_s
+        return None if reading_s < MEASURABLE_S else reading_s / run.packets * 1e9
 
     @property
     def most_bytes(self) -> int:
@@ -160,8 +163,8 @@ def _print(results: Sequence[Result]) -> None:
             result.flood,
             result.engine,
             f"{result.flooded.packets:,}",
-            *(f"{result.ns_a_packet(run):,.0f}" for run in (result.flooded, result.plain)),
-            f"{result.ratio:.1f}",
+            *(_shown(result.ns_a_packet(run), ",.0f") for run in (result.flooded, result.plain)),
+            _shown(result.ratio, ".1f"),
             f"{result.grown_bytes / 1e6:,.0f}",
             f"{result.most_bytes / 1e6:,.0f}" if result.engine == "native" else "",
         )
@@ -171,6 +174,10 @@ def _print(results: Sequence[Result]) -> None:
     for result in results:
         counted = ", ".join(f"{counter} {count:,}" for counter, count in result.drops.items())
         console.print(f"{result.flood}, {result.engine}: {counted}")
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 if __name__ == "__main__":

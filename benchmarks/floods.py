@@ -124,6 +124,19 @@ def _dtls_fragment(message_type: int, length: int, offset: int, data: Template) 
     return literal(bytes([message_type]) + numbers) + data
 
 
+_DECOYS, _DECOY_BYTES = 500, 40
+
+
+def _decoys(flows: Flows, random: np.random.Generator) -> Iterator[Bytes]:
+    """Segments with wrong checksums, where others have right ones: they wait for their judgement."""
+    hello = client_hello()
+    yield from _segments(flows, random, _SYN, _SYN_ACK, _said(Side.CLIENT, hello))
+    for number in range(_DECOYS):
+        place = _CLIENT_SEQ + 1 + len(hello) + number * _DECOY_BYTES
+        payload = noise(_DECOY_BYTES).fill(len(flows), random)
+        yield segment(flows, Side.CLIENT, PSH | ACK, place, _SERVER_SEQ + 1, payload, checksum_error=1)
+
+
 _REQUESTS_A_PACKET = 180
 
 
@@ -182,6 +195,9 @@ FLOODS = {
     ),
     "holes": Flood(
         "out_of_order_bytes_total", 20_000, 2 + _HOLES, _out_of_order, frozenset({"stream_gaps"}), together=20_000
+    ),
+    "decoys": Flood(
+        "out_of_order_bytes_total", 2_000, 3 + _DECOYS, _decoys, frozenset({"segments_refused"}), together=2_000
     ),
     "plain text": Flood("state_bytes_total", 2_000_000, 4, _plain_text, _EVICTED, _SMTP),
     "torn hellos": Flood("state_bytes_total", 400_000, 7, _torn_hellos, _EVICTED),

@@ -50,7 +50,15 @@ class Flows:
         return len(self.numbers)
 
 
-def segment(flows: Flows, sender: Side, flags: int, sequence: int, acknowledged: int, payload: Bytes) -> Bytes:
+def segment(
+    flows: Flows,
+    sender: Side,
+    flags: int,
+    sequence: int,
+    acknowledged: int,
+    payload: Bytes,
+    checksum_error: int = 0,
+) -> Bytes:
     """A TCP segment without options."""
     rows = _ip(flows, sender, _PROTOCOL_TCP, _TCP + payload.shape[1])
     body = rows[:, _BODY_AT:]
@@ -61,7 +69,7 @@ def segment(flows: Flows, sender: Side, flags: int, sequence: int, acknowledged:
     body[:, 12] = _TCP // 4 << 4
     body[:, 13] = flags
     put(body, 14, 2, 0xFAF0)
-    put(body, 16, 2, _transport_checksum(rows, _PROTOCOL_TCP))
+    put(body, 16, 2, _transport_checksum(rows, _PROTOCOL_TCP) ^ checksum_error)
     return rows
 
 

@@ -27,7 +27,7 @@ class Limits:
     """What the decoder may hold at once, and where it looks. All times are packet time."""
 
     flows: int = 1_000_000
-    """Live flows: about 450 MB at the measured bytes per flow, without what ``state_bytes_total`` bounds. The oldest of
+    """Live flows: about 500 MB at the measured bytes per flow, without what ``state_bytes_total`` bounds. The oldest of
     the least telling kind goes first."""
 
     opening_timeout_ns: int = 60 * _SECOND_NS

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Feeds both engines the same damaged captures until they differ: ``python -m tools.fuzz_engines --seconds 60 DIR...``
+"""``python -m tools.fuzz_engines DIR...``: damaged captures through both engines, which must give the same.
 
-DIR holds captures to begin with; tools/fuzz.sh makes some from what the fuzz targets found. Each run takes the frames of
+DIR holds captures to begin with; tools/fuzz.sh makes some of what the fuzz targets found. Each run takes the frames of
 one capture or of two mixed, damages them, and compares all rows and counters under one of several limits. A difference
 is made small and written to ``--findings`` as a capture; the exit status is 1 then.
 """
@@ -15,52 +14,53 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from hbids.capture import open_capture
 from hbids.config import Limits
 from hbids.decode.engine import open_engine
-from hbids.facts import FrameBatch
+from hbids.facts import Facts, FrameBatch
+from tests.capture.build import Frame
 from tests.support.conversation import write_pcap
 from tests.support.decoding import TABLES, all_facts, differences
 from tests.support.mutation import DAMAGES, TINY_LIMITS, Damage, after
-from tests.capture.build import Frame
 
 MOST_FRAMES = 120
 """Of one capture, so that a run is short."""
 MOST_DAMAGES = 6
 REPORT_S = 60
 
-Outcome = dict[str, object]
+
+class Outcome(NamedTuple):
+    """What an engine made of some frames."""
+
+    facts: Facts
+    counters: dict[str, int]
+    """Those that are not zero."""
+    failure: str = ""
 
 
 def outcome(engine_name: str, batch: FrameBatch, limits: Limits) -> Outcome:
-    """Every table and the counters that are not zero; or how the engine failed."""
+    """Run one engine."""
     engine = open_engine(engine_name, limits)
     try:
         facts = all_facts(engine, [batch])
     except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
-        return {"failure": repr(error)}
-    return {
-        **{table: getattr(facts, table) for table in TABLES},
-        "counters": {name: count for name, count in engine.counters().items() if count},
-    }
+        return Outcome(Facts.empty(), {}, repr(error))
+    return Outcome(facts, {name: count for name, count in engine.counters().items() if count})
 
 
 def differing(batch: FrameBatch, limits: Limits) -> list[str]:
-    """In what the engines differ, one line each."""
+    """In what the engines differ, or how one failed; a line each."""
     native, reference = (outcome(name, batch, limits) for name in ("native", "reference"))
-    failures = [
-        f"{name}: {which['failure']}"
-        for name, which in (("native", native), ("reference", reference))
-        if "failure" in which
-    ]
-    if failures:
-        return failures
-    found = [f"{table}: {line}" for table in TABLES for line in differences(native[table], reference[table])]
-    if native["counters"] != reference["counters"]:
-        found.append(f"counters: {native['counters']} and {reference['counters']}")
+    found = [f"failure: {which.failure}" for which in (native, reference) if which.failure]
+    for table in TABLES:
+        lines = differences(getattr(native.facts, table), getattr(reference.facts, table))
+        found += [f"{table}: {line}" for line in lines]
+    if native.counters != reference.counters:
+        found.append(f"counters: {native.counters} and {reference.counters}")
     return found
 
 

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Writes what the fuzz targets begin with: ``tools/fuzz_seeds.py DIR`` makes a folder for each target in DIR.
+"""``python -m tools.fuzz_seeds DIR``: what the fuzz targets begin with, in a folder for each.
 
 The seeds are the shipped captures, and every batch that the tests of decoding feed to an engine: they hold more kinds
 of traffic than any capture does. How each target reads its input stands at the top of rust/fuzz/fuzz_targets/*.rs.
@@ -129,6 +128,7 @@ def packets_of(batch: FrameBatch) -> Iterator[tuple[int, int, Segment | Datagram
 
 
 def from_server(packet: Segment | Datagram) -> bool:
+    """By the lower port."""
     return packet.src_port < packet.dst_port
 
 

@@ -43,7 +43,8 @@ def test_scapy_computes_the_same_lengths_and_checksums(name: str) -> None:
     for packet in packets:
         again = packet.copy()
         del again[IP].len, again[IP].chksum
-        for layer in (layer for layer in (TCP, UDP) if layer in again and not again[IP].flags.MF):
+        is_decoy = name == "decoys" and len(packet) == 94
+        for layer in (layer for layer in (TCP, UDP) if layer in again and not again[IP].flags.MF and not is_decoy):
             del again[layer].chksum
         assert bytes(again) == bytes(packet)
 
@@ -97,6 +98,7 @@ def test_ratios_leave_out_the_start_of_the_program() -> None:
     result = Result("one-packet flows", "native", 1, start, beside, flood, {})
     assert result.ratio == pytest.approx(3)
     assert result.grown_bytes == 0
+    assert replace(result, plain=start).ratio is None
 
 
 def test_the_benchmark_tells_what_was_counted_and_held(tmp_path: Path) -> None:

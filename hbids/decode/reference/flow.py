@@ -422,8 +422,8 @@ class FlowTable:
             self._relist(flow)
 
     def _charge(self, flow: Flow) -> None:
-        """Account for what a flow holds now. If all flows together hold too much, those end that have held something for
-        longest, in the order in which a full table ends them."""
+        """Account for what a flow holds now. If all flows together hold too much, those end that have held something
+        for longest, in the order in which a full table ends them."""
         held, holders = flow.state_bytes(), self._holders[flow.standing]
         self._run.state_bytes += held - flow.charged_bytes
         flow.charged_bytes = held

@@ -185,8 +185,10 @@ impl Flow {
             acked.is_some_and(|acked| i64::from(distance(acked, doubtful.seq)) >= i64::from(doubtful.length))
                 || (doubtful.reasons == FUTURE_ACK && !other.is_unseen(doubtful.ack))
         };
-        let marks: Vec<bool> =
-            own.holes.as_ref().map(|holes| holes.doubtful.iter().map(is_taken).collect()).unwrap_or_default();
+        let Some(holes) = own.holes.as_ref().filter(|holes| holes.doubtful.iter().any(is_taken)) else {
+            return;
+        };
+        let marks: Vec<bool> = holes.doubtful.iter().map(is_taken).collect();
         let mut is_new = false;
         for doubtful in self.take_doubtful(run, side, &marks) {
             let [low, high] = &mut self.sides;

@@ -1,5 +1,7 @@
 //! One direction of a TCP connection, back in order: see `hbids/decode/reference/stream.py` for the policy.
 
+use std::collections::VecDeque;
+
 use crate::doubt::Doubtful;
 use crate::flow::{Flow, Side};
 use crate::run::Run;
@@ -52,7 +54,7 @@ fn part(of: &[u8], begin: i64, end: i64) -> &[u8] {
 pub(crate) struct Holes {
     waiting: Vec<Piece>,
     /// In the order in which they came.
-    pub(crate) doubtful: Vec<Doubtful>,
+    pub(crate) doubtful: VecDeque<Doubtful>,
     /// Of both.
     waiting_bytes: u64,
     since_ns: i64,
@@ -92,18 +94,18 @@ impl Holes {
 
     pub(crate) fn keep_doubtful(&mut self, run: &mut Run, doubtful: Doubtful) {
         self.charge(run, &doubtful.data);
-        self.doubtful.push(doubtful);
+        self.doubtful.push_back(doubtful);
     }
 
     /// Take out those that are marked.
     pub(crate) fn take_doubtful(&mut self, run: &mut Run, marks: &[bool]) -> Vec<Doubtful> {
-        let (mut taken, mut kept) = (Vec::new(), Vec::new());
+        let (mut taken, mut kept) = (Vec::new(), VecDeque::new());
         for (doubtful, is_marked) in std::mem::take(&mut self.doubtful).into_iter().zip(marks) {
             if *is_marked {
                 self.discharge(run, &doubtful.data);
                 taken.push(doubtful);
             } else {
-                kept.push(doubtful);
+                kept.push_back(doubtful);
             }
         }
         self.doubtful = kept;
@@ -312,8 +314,7 @@ impl Flow {
     pub(crate) fn make_room(&mut self, run: &mut Run, side: usize) {
         while self.waits_too_much(run, side) {
             let Some(holes) = self.sides[side].holes.as_mut() else { return };
-            if !holes.doubtful.is_empty() {
-                let oldest = holes.doubtful.remove(0);
+            if let Some(oldest) = holes.doubtful.pop_front() {
                 holes.discharge(run, &oldest.data);
                 run.counters.segments_refused += 1;
             } else if !holes.waiting.is_empty() {
