@@ -15,7 +15,8 @@ INTRODUCTION = """\
 
 What a span port may show, and what hbids says of it: {number} cases. Each row is a test: its traffic is written to a
 capture file and replayed by both engines, and hbids must say what the row says and nothing else, neither an alert nor
-an endpoint nor a counter more. `make test TESTS=tests/coverage` runs them all.
+an endpoint nor a counter more. `make test TESTS=tests/coverage` runs them all. Recorded attacks of real tools are
+held to their figures in the same way: [pcaps](../pcaps/MANIFEST.yaml).
 
 - **Alerts**: signatures that fire, as listed below. {exposure}, the inventory of servers that accept heartbeats, is
   left out.

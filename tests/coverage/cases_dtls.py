@@ -20,6 +20,7 @@ from tests.support import dtls, tls
 from tests.support.conversation import TO_CLIENT, TO_SERVER
 from tests.support.dtls import DTLS_1_0, DTLS_1_2, DTLS_1_3, HELLO, HONEST, LIE, Exchange, greeted, sealing
 from tests.support.framing import ETHERNET
+from tests.support.openssl import dtls_datagrams
 from tests.support.tunnels import Wrap, over, over_ethernet, udp
 
 GROUP = Group(
@@ -295,6 +296,32 @@ def dtls_1_3() -> list[Frame]:
     exchange.answer(dtls.server_hello_body(extensions=(tls.selected_version(DTLS_1_3),)))
     sized = b"\x2e\x00\x01\x00\x20" + tls.noise(32)
     exchange.send(TO_CLIENT, sized + sized + b"\x22\x02" + tls.noise(40))
+    return exchange.frames
+
+
+# --- OpenSSL ----------------------------------------------------------------------------------------------------------
+
+
+def of_openssl() -> Exchange:
+    exchange = Exchange()
+    for way, payload in dtls_datagrams():
+        exchange.send(way, payload)
+    return exchange
+
+
+@GROUP.case("a session with a cookie and a certificate in fragments: nothing", verdict=Verdict.CLEAR, made_by="OpenSSL")
+def honest_openssl() -> list[Frame]:
+    return of_openssl().frames
+
+
+@GROUP.case(
+    "a sealed leak behind such a session",
+    *(1016011, 1016201), verdict=Verdict.LEAKED, estimated=CLAIMED, made_by="OpenSSL, simulated",
+)  # fmt: skip
+def leak_behind_openssl() -> list[Frame]:
+    exchange = of_openssl()
+    for way, length in ((TO_SERVER, 24 + 3 + 16), (TO_CLIENT, 24 + 3 + CLAIMED + 16 + 16)):
+        exchange.send(way, dtls.record(tls.HEARTBEAT, tls.noise(length), 1_000, epoch=1))
     return exchange.frames
 
 

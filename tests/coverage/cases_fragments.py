@@ -174,6 +174,36 @@ fragmented(
 )
 
 
+FOUR_ALONE = number_of(16)
+
+
+def preceded(parts: list[bytes]) -> list[bytes]:
+    """Of a request: a last fragment of other bytes before the real one."""
+    return [parts[0], parts[1][:-8] + tls.request(0), parts[1]] if len(parts) == 2 else parts
+
+
+GROUP.case(
+    "the request contradicted by an earlier copy, which is read: the answer shows the leak",
+    *(1016010, 1016100), verdict=Verdict.LEAKED, leaked=CLAIMED,
+    counted={"fragments": FOUR_ALONE + 1, "packets_reassembled": 2, "packets_incomplete": 1},
+)(partial(in_fragments, preceded, families=(FOUR,)))  # fmt: skip
+
+
+def decoys(parts: list[bytes]) -> list[bytes]:
+    """Before each fragment one of other bytes whose header checksum no router lets pass."""
+    if parts[0][0] >> 4 == 6:
+        return parts  # IPv6 has none
+    lies = [part[:10] + bytes([part[10] ^ 0x55]) + part[11:-16] + bytes(16) for part in parts[:-1]]
+    return [*chain(*zip(lies, parts[:-1], strict=True)), parts[-1]]
+
+
+fragmented(
+    "over IPv4 with decoys before them, whose header checksums are wrong",
+    reassembled(FOUR_ALONE, fragments=2 * FOUR_ALONE + FOUR_ALONE - 2, fragments_refused=FOUR_ALONE - 2),
+    partial(in_fragments, decoys),
+)
+
+
 # --- frames cut short, frames seen twice ------------------------------------------------------------------------------
 
 
