@@ -1,16 +1,16 @@
 //! The columns of packed rows that the checks look at; tests/repository/test_fuzz.py holds them to hbids/facts.py.
 
-pub const HEARTBEAT_BYTES: usize = 185;
+pub const HEARTBEAT_BYTES: usize = 186;
 pub const HEARTBEAT_MESSAGE_ID: usize = 16;
 pub const HEARTBEAT_FLOW_ID: usize = 24;
-pub const HEARTBEAT_IS_FINAL: usize = 79;
-pub const HEARTBEAT_BYTES_SEEN: usize = 90;
-pub const HEARTBEAT_CLAIMED_LENGTH: usize = 102;
-pub const HEARTBEAT_PAYLOAD_PRESENT: usize = 106;
-pub const HEARTBEAT_PADDING_PRESENT: usize = 110;
-pub const HEARTBEAT_ANSWERS_MESSAGE: usize = 114;
+pub const HEARTBEAT_IS_FINAL: usize = 80;
+pub const HEARTBEAT_BYTES_SEEN: usize = 91;
+pub const HEARTBEAT_CLAIMED_LENGTH: usize = 103;
+pub const HEARTBEAT_PAYLOAD_PRESENT: usize = 107;
+pub const HEARTBEAT_PADDING_PRESENT: usize = 111;
+pub const HEARTBEAT_ANSWERS_MESSAGE: usize = 115;
 
-pub const SESSION_BYTES: usize = 596;
+pub const SESSION_BYTES: usize = 597;
 pub const SESSION_FLOW_ID: usize = 8;
 
 pub const FLOW_BYTES: usize = 270;

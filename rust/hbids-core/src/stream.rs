@@ -179,11 +179,11 @@ impl Side {
 impl Flow {
     /// What waits in each direction, counted anew.
     pub(crate) fn waiting_bytes(&self) -> Vec<u64> {
-        let of_holes = |holes: &Box<Holes>| {
+        let of_holes = |holes: &Holes| {
             let doubtful = holes.doubtful.iter().map(|segment| cost(&segment.data));
             holes.waiting.iter().map(|piece| cost(&piece.data)).chain(doubtful).sum()
         };
-        let streams = self.sides.iter().flat_map(|side| &side.holes).map(of_holes);
+        let streams = self.sides.iter().filter_map(|side| side.holes.as_deref()).map(of_holes);
         streams.chain(self.openvpn.iter().flat_map(|vpn| vpn.waiting_bytes())).collect()
     }
 
