@@ -115,6 +115,17 @@ class Limits:
     teredo_ports: tuple[int, ...] = (3544,)
     """UDP ports of Teredo servers and relays (RFC 4380)."""
 
+    radius_ports: tuple[int, ...] = (1812, 1645)
+    """UDP ports of RADIUS servers, where EAP is looked for: IANA's (RFC 2865), and the one before it that many still
+    have. Any packet that is no RADIUS with EAP to its last byte is a datagram like others."""
+
+    eap_clues: int = 262_144
+    """What tells which EAP conversation a packet continues (RADIUS states and identifiers, callers, stations), about 70
+    MB: some twenty a conversation, so two hundred new ones a second. The one not seen for longest goes first."""
+
+    eap_clue_timeout_ns: int = 60 * _SECOND_NS
+    """How long a clue holds: FreeRADIUS gives up a conversation by then, other servers before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

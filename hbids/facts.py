@@ -27,6 +27,7 @@ __all__ = [
     "NO_SUITE",
     "NO_VERSION",
     "NO_VLAN",
+    "PROTOCOL_EAPOL",
     "SESSION_DTYPE",
     "Answer",
     "Direction",
@@ -67,6 +68,9 @@ NO_SUITE = 0xFFFF
 NO_VLAN = 0xFFFF
 """An unused VLAN layer; real identifiers have 12 bits."""
 
+PROTOCOL_EAPOL = 255
+"""Stands for the IP protocol number of flows over EAPOL, which has no IP: a number that IANA keeps reserved."""
+
 
 # --- enums ----------------------------------------------------------------------------------------------------------
 
@@ -80,7 +84,7 @@ class Direction(IntEnum):
 
 
 class Transport(IntEnum):
-    """Which kind of records it was. Records of TLS come over UDP, too, in OpenVPN."""
+    """Which kind of records it was. Records of TLS come over UDP, too, in OpenVPN and EAP."""
 
     TLS = 1
     DTLS = 2
@@ -142,6 +146,8 @@ class TlsStart(IntEnum):
     PROXY_PROTOCOL = 16
     OPENVPN = 17
     """In the control channel of OpenVPN, over UDP or TCP."""
+    EAP = 18
+    """In EAP-TLS, EAP-TTLS, PEAP, EAP-FAST or TEAP."""
 
 
 class EndReason(IntEnum):
@@ -219,7 +225,7 @@ _ENDPOINTS = [
     ("client_port", "<u2"),
     ("server_port", "<u2"),
     ("vlan", "<u2", (3,)),  # outermost first, NO_VLAN where unused; as first seen on the flow
-    ("protocol", "u1"),  # IP protocol number
+    ("protocol", "u1"),  # IP protocol number, or PROTOCOL_EAPOL
 ]
 
 _FLOW_SO_FAR = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hbids.cli.naming import culprits, victim
 from hbids.facts import Verdict
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def _after_leak(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
     if any(endpoint["carrier"] == "openvpn" for endpoint in leaking):
         steps.append("Of the VPN also replace the shared tls-auth key, end all sessions, change its users' passwords.")
+    if any(endpoint["carrier"] == "eap" and endpoint["role"] == "server" for endpoint in leaking):
+        steps.append("An EAP server also knows the secrets of its access servers and users: renew them.")
     if any(endpoint["role"] == "client" for endpoint in leaking):
         steps.append(
             "A client leaked: change the passwords, tokens and client keys it held, and ask who sent it there."
@@ -66,11 +69,11 @@ def _after_attempt(worst: Verdict, alerts: Mapping[str, int], endpoints: Sequenc
 
 
 def _addresses(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(endpoint["ip"] for endpoint in endpoints))
+    return list(dict.fromkeys(victim(endpoint) for endpoint in endpoints))
 
 
 def _sources(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(source for endpoint in endpoints for source in endpoint["sources"]))
+    return list(dict.fromkeys(source for endpoint in endpoints for source in culprits(endpoint)))
 
 
 def _names(names: Sequence[str]) -> str:

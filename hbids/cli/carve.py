@@ -9,10 +9,13 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import dpkt
 
 from hbids.config import Limits
+from hbids.decode.reference.eapol import GROUP_ADDRESS
 from hbids.decode.reference.frame import FrameReader
-from hbids.decode.reference.layers import Fragment, Segment
+from hbids.decode.reference.layers import Eapol, Fragment, Segment
 from hbids.decode.reference.network import V4_MAPPED
 from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
+from hbids.eve.event import mac_of
+from hbids.facts import PROTOCOL_EAPOL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FlowKey", "carve", "sixteen_bytes"]
 
 _SNAP_LENGTH = 1 << 18
+_ETHERTYPE_EAPOL = b"\x88\x8e"
 _MOST_NS = (1 << 32) * 1_000_000_000 - 1
 """The pcap format has 32 bits for seconds."""
 
@@ -46,6 +50,8 @@ class FlowKey(NamedTuple):
         return FlowKey(self.server_ip, self.server_port, self.client_ip, self.client_port, self.protocol)
 
     def __str__(self) -> str:
+        if self.protocol == PROTOCOL_EAPOL:
+            return f"{mac_of(self.client_ip)} -> {mac_of(self.server_ip)}"
         return f"{_endpoint(self.client_ip, self.client_port)} -> {_endpoint(self.server_ip, self.server_port)}"
 
 
@@ -62,8 +68,9 @@ def carve(
         for key in keys
         for way in (key, key.reversed())
     }
-    # Looking for an address's bytes is far cheaper than parsing every frame.
-    addresses = {address.removeprefix(V4_MAPPED) for address, *_ in wanted}
+    stations = {address for address, *_, protocol in wanted if protocol == PROTOCOL_EAPOL} - {GROUP_ADDRESS}
+    # Looking for some bytes is far cheaper than parsing every frame.
+    signs = {address.removeprefix(V4_MAPPED) for address, *_ in wanted} | ({_ETHERTYPE_EAPOL} if stations else set())
     hosts = {ends[:2] for ends in wanted}
     reader = FrameReader(limits or Limits())
     writer: dpkt.pcap.Writer | None = None
@@ -72,12 +79,14 @@ def carve(
     for batch in batches:
         for time_ns, offset, captured_bytes, _, frame_link_type, _ in batch.frames.tolist():
             frame = batch.data[offset : offset + captured_bytes]
-            if not any(address in frame for address in addresses):
+            if not any(sign in frame for sign in signs):
                 continue
             found = reader.read(frame_link_type, frame)
             if isinstance(found, str):
                 continue
-            if isinstance(found, Fragment):
+            if isinstance(found, Eapol):
+                belongs = not stations.isdisjoint((found.src_addr, found.dst_addr))
+            elif isinstance(found, Fragment):
                 belongs = (found.key.src_addr, found.key.dst_addr) in hosts
             else:
                 protocol = PROTOCOL_TCP if isinstance(found, Segment) else PROTOCOL_UDP

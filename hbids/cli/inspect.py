@@ -100,7 +100,8 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Li
     from hbids.decode.engine import native_available
     from hbids.facts import TlsStart
 
-    dissectors = {(key.protocol, key.server_port): _DISSECTORS[key.protocol] for key in keys}
+    ports = {(key.protocol, key.server_port) for key in keys if key.protocol in _DISSECTORS}
+    dissectors = {port: _DISSECTORS[port[0]] for port in ports if port[1] not in limits.radius_ports}
     for start, protocol, port in result.sessions[["start", "protocol", "server_port"]].tolist():
         if start == TlsStart.OPENVPN:
             dissectors[protocol, port] = "openvpn"
@@ -121,6 +122,8 @@ def _print_flow(
     result: Result,
     second_opinion: dict[FlowKey, Heartbeats] | None,
 ) -> None:
+    from hbids.cli.tshark import as_heard
+
     verdict = max(finding.verdict for finding in findings)
     console.print(f"{key}  {verdict.word}", style="bold")
     for finding in findings[:_FINDINGS_SHOWN]:
@@ -132,7 +135,7 @@ def _print_flow(
     for way, sender in (("to_server", key), ("to_client", key.reversed())):
         console.print(f"    {way}  hbids   {_our_view(result, key, way)}")
         if second_opinion is not None:
-            console.print(f"    {way}  tshark  {_their_view(second_opinion.get(sender))}")
+            console.print(f"    {way}  tshark  {_their_view(second_opinion.get(as_heard(sender)))}")
     console.print()
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from itertools import chain
 from typing import Any
 
 from hbids.cli.carve import FlowKey
+from hbids.decode.reference.eapol import link_local
 from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
+from hbids.facts import PROTOCOL_EAPOL
 
-__all__ = ["Heartbeats", "TsharkMissing", "heartbeats_by_sender"]
+__all__ = ["Heartbeats", "TsharkMissing", "as_heard", "heartbeats_by_sender"]
 
 _HEARTBEAT = "24"
-_LAYERS = {PROTOCOL_TCP: ("tls",), PROTOCOL_UDP: ("dtls", "tls")}
-"""Where records may lie: OpenVPN carries those of TLS over UDP."""
+_LAYERS = {PROTOCOL_TCP: ("tls",), PROTOCOL_UDP: ("dtls", "tls", "radius"), PROTOCOL_EAPOL: ("eap",)}
+"""Where records may lie: what tshark puts under another protocol, pyshark gives as fields of that."""
 
 
 class TsharkMissing(RuntimeError):
@@ -48,10 +51,8 @@ def heartbeats_by_sender(path: str, dissectors: dict[tuple[int, int], str]) -> d
             keep_packets=False,
         )
         for packet in capture:
-            ip = packet.ipv6 if "IPV6" in packet else packet.ip
-            protocol, ports = (PROTOCOL_UDP, packet.udp) if "UDP" in packet else (PROTOCOL_TCP, packet.tcp)
-            sender = FlowKey(ip.src, int(ports.srcport), ip.dst, int(ports.dstport), protocol)
-            for layer in chain.from_iterable(map(packet.get_multiple_layers, _LAYERS[protocol])):
+            sender = _sender(packet)
+            for layer in chain.from_iterable(map(packet.get_multiple_layers, _LAYERS[sender.protocol])):
                 types, lengths = _all(layer, "record_content_type"), _all(layer, "record_length")
                 seen[sender].lengths += [int(n) for kind, n in zip(types, lengths, strict=False) if kind == _HEARTBEAT]
                 seen[sender].notes.update(_all(layer, "_ws_expert_message"))
@@ -61,11 +62,25 @@ def heartbeats_by_sender(path: str, dissectors: dict[tuple[int, int], str]) -> d
     return seen
 
 
+def as_heard(sender: FlowKey) -> FlowKey:
+    """The key under which a sender's records are found: EAPOL may be sent to everybody, so that nobody is told."""
+    return sender._replace(server_ip="") if sender.protocol == PROTOCOL_EAPOL else sender
+
+
+def _sender(packet: Any) -> FlowKey:
+    if "EAPOL" in packet:
+        mac = packet.get_multiple_layers("eth")[-1].src if "ETH" in packet else packet.sll.src_eth
+        return FlowKey(str(IPv6Address(link_local(bytes.fromhex(mac.replace(":", ""))))), 0, "", 0, PROTOCOL_EAPOL)
+    ip = packet.ipv6 if "IPV6" in packet else packet.ip
+    protocol, ports = (PROTOCOL_UDP, packet.udp) if "UDP" in packet else (PROTOCOL_TCP, packet.tcp)
+    return FlowKey(ip.src, int(ports.srcport), ip.dst, int(ports.dstport), protocol)
+
+
 def _selector(protocol: int, port: int) -> str:
     return f"{'udp' if protocol == PROTOCOL_UDP else 'tcp'}.port=={port}"
 
 
 def _all(layer: Any, name: str) -> list[str]:
-    """Every value of a field that may occur several times in a packet."""
-    found = layer.get_field(name)
+    """Every value of a field that may occur several times in a packet, under TLS or what carries it."""
+    found = layer.get_field(name) or layer.get_field(f"tls_{name}")
     return [] if found is None else [each.show for each in found.all_fields]

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hbids.cli.advice import advice
+from hbids.cli.naming import address
+from hbids.cli.naming import sources as sources_of
 from hbids.facts import Verdict
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _DROPS_SHOWN = 6
 _HARMLESS = {
     "datagrams_foreign",
     "dtls_records_replayed",
+    "eap_repeated",
     "fragments",
     "fragments_repeated",
     "heartbeats_without_tls",
@@ -57,6 +60,9 @@ _UNSEEN = {
     "dtls13_records": "records of DTLS 1.3, whose type is sealed",
     "dtls_cid_records": "DTLS records with a connection id, whose type is sealed",
     "dtls_records_overrun": "DTLS records that claim more than their datagram holds",
+    "eap_clues_evicted": "clues to EAP conversations forgotten because there were too many (limits.eap_clues)",
+    "eap_malformed": "EAPOL packets whose EAP makes no sense",
+    "eap_unasked": "EAP Responses that answer no Request that was seen",
     "endpoints_dropped": "endpoints beyond what a summary holds",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "fragments_malformed": "IP fragments that contradict the others of their packet",
@@ -81,7 +87,7 @@ _UNSEEN = {
     "record_overlong": "TLS records longer than allowed",
     "segments_refused": "TCP segments their receiver refused (decoys, or damage)",
     "sources_dropped": "source addresses beyond what an endpoint's entry holds",
-    "stream_gaps": "holes in TCP streams (packets missing from the capture)",
+    "stream_gaps": "holes in TCP streams or EAP (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
     "tls13_sessions": "sessions of TLS 1.3, whose record types are sealed",
     "tunnel_unreadable": "tunnel headers hbids cannot read",
@@ -177,7 +183,7 @@ def _leaked(endpoint: Mapping[str, Any]) -> str:
 
 
 def _circumstances(endpoint: Mapping[str, Any]) -> str:
-    sources, first, last = endpoint["sources"], _moment(endpoint["first_seen"]), _moment(endpoint["last_seen"])
+    sources, first, last = sources_of(endpoint), _moment(endpoint["first_seen"]), _moment(endpoint["last_seen"])
     hidden = len(sources) - _SOURCES_SHOWN
     by = ", ".join(sources[:_SOURCES_SHOWN]) + (f" and {hidden:,} more" if hidden > 0 else "")
     until = last[11:] if first[:10] == last[:10] else last
@@ -229,8 +235,9 @@ def _verdict(endpoint: Mapping[str, Any]) -> Verdict:
 
 
 def _name(endpoint: Mapping[str, Any]) -> str:
-    ip = f"[{endpoint['ip']}]" if ":" in endpoint["ip"] else endpoint["ip"]
-    name = f"{ip}:{endpoint['port']}" if endpoint["port"] else ip
+    name = address(endpoint)
+    if endpoint["port"]:
+        name = f"[{name}]:{endpoint['port']}" if ":" in name else f"{name}:{endpoint['port']}"
     over = endpoint["carrier"] or endpoint["transport"]
     notes = [note for note in (over, endpoint["role"]) if note not in ("tls", "server")]
     return f"{name} ({', '.join(notes)})" if notes else name

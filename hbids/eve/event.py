@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from hbids.eve.community_id import community_id
-from hbids.facts import Direction
+from hbids.facts import PROTOCOL_EAPOL, Direction
 
 if TYPE_CHECKING:
     from hbids.config import Output
     from hbids.facts import Finding, FlowContext
     from hbids.signatures import Signature
 
-__all__ = ["alert", "timestamp"]
+__all__ = ["alert", "mac_of", "timestamp"]
 
-_PROTOCOL_NAMES = {6: "TCP", 17: "UDP"}
+_PROTOCOL_NAMES = {6: "TCP", 17: "UDP", PROTOCOL_EAPOL: "EAPOL"}
+
+_ETHERTYPE_EAPOL = 0x888E
 
 _FLOW_ID_MASK = (1 << 51) - 1
 """JavaScript keeps integers exact up to 53 bits; Suricata stays at 51."""
@@ -59,7 +62,23 @@ def alert(finding: Finding, signature: Signature, output: Output) -> dict[str, A
     event["flow"] = _flow(flow)
     if output.sensor_name:
         event["host"] = output.sensor_name
-    return event
+    return _without_ip(event) if flow.protocol == PROTOCOL_EAPOL else event
+
+
+def _without_ip(event: dict[str, Any]) -> dict[str, Any]:
+    """An event of EAPOL: addresses of the network besides those that stand for them, and no ports."""
+    for place in (event, event["flow"], event["alert"]["source"], event["alert"]["target"]):
+        for name in ("src_port", "dest_port", "port"):
+            place.pop(name, None)
+    del event["ip_v"]
+    macs = {"src_mac": mac_of(event["src_ip"]), "dest_mac": mac_of(event["dest_ip"])}
+    return event | {"ether": {"ether_type": _ETHERTYPE_EAPOL, **macs}}
+
+
+def mac_of(ip: str) -> str:
+    """The MAC address of which a link-local address was made (RFC 4291 appendix A)."""
+    eui64 = ip_address(ip).packed[8:]
+    return ":".join(f"{byte:02x}" for byte in (eui64[0] ^ 0x02, *eui64[1:3], *eui64[5:]))
 
 
 def _alert(finding: Finding, signature: Signature, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from hbids.facts import ABSENT, Direction, Facts, Finding, Kind, Rows, TlsStart, Transport, Verdict
+from hbids.facts import (
+    ABSENT,
+    PROTOCOL_EAPOL,
+    Direction,
+    Facts,
+    Finding,
+    Kind,
+    Rows,
+    TlsStart,
+    Transport,
+    Verdict,
+)
 from hbids.measures import is_sealed, leaked_bytes, leaked_bytes_estimated, overread_bytes
 
 __all__ = ["EndpointLedger"]
@@ -17,8 +28,8 @@ MOST_ENDPOINTS = 1_000_000
 """Entries of about 600 bytes; more endpoints with heartbeats than the internet is known to have."""
 MOST_SOURCES = 10_000
 """Source addresses kept by name for each endpoint."""
-_PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
-_CARRIERS = (TlsStart.OPENVPN,)
+_PROTOCOL_NAMES = {6: "tcp", 17: "udp", PROTOCOL_EAPOL: "eapol"}
+_CARRIERS = (TlsStart.OPENVPN, TlsStart.EAP)
 """Protocols that carry TLS all along, and are what an operator knows the endpoint by."""
 _NEVER_NS = np.iinfo(np.int64).max
 
@@ -62,7 +73,7 @@ class EndpointLedger:
         self._refused: dict[tuple[bytes, int], None] = {}
         """Servers that were offered the extension and did not accept it."""
         self._carriers: dict[Key, TlsStart] = {}
-        """Of the servers that have one. A client may use others, too."""
+        """Of the servers that have one, and of their clients in EAP; other clients may use others, too."""
 
     def add_facts(self, facts: Facts) -> None:
         """Count the final heartbeat rows and the accepted extensions of one step."""
@@ -75,8 +86,9 @@ class EndpointLedger:
                 entry.accepts_heartbeat_extension = True
                 entry.seen(int(row["time_ns"]))
         for row in facts.sessions[np.isin(facts.sessions["start"], _CARRIERS)]:
+            keys = [_server_key(row), _client_key(row)] if row["start"] == TlsStart.EAP else [_server_key(row)]
             if len(self._carriers) < MOST_ENDPOINTS:
-                self._carriers[_server_key(row)] = TlsStart(int(row["start"]))
+                self._carriers |= dict.fromkeys(keys, TlsStart(int(row["start"])))
         offered, accepted = facts.sessions["heartbeat_offered"], facts.sessions["heartbeat_accepted"]
         for row in facts.sessions[(offered >= 0) & (accepted == ABSENT)]:
             if len(self._refused) < MOST_ENDPOINTS:

@@ -13,7 +13,7 @@ import pytest
 from hbids.cli.carve import FlowKey, carve
 from hbids.facts import FRAME_DTYPE, FrameBatch
 from tests.conftest import PCAPS, require_tool, run_hbids
-from tests.support import dtls
+from tests.support import dtls, eap
 from tests.support.conversation import TO_SERVER, write_pcap
 
 if TYPE_CHECKING:
@@ -48,6 +48,26 @@ def test_both_views_of_openvpn() -> None:
     assert "-> 10.66.0.30:1194  leaked" in done.stdout
     assert "to_server  tshark  1, 22 bytes (lengths 22)" in done.stdout
     assert "to_server  hbids   1, 22 bytes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("carrier", "name"),
+    [(eap.Radius(), "10.0.0.9:50000 -> 10.0.0.2:1812"), (eap.Eapol(), "02:00:00:00:00:0a -> 02:00:00:00:00:0b")],
+    ids=["RADIUS", "EAPOL"],
+)
+def test_both_views_of_eap(tmp_path: Path, carrier: eap.Radius | eap.Eapol, name: str) -> None:
+    require_tool("tshark")
+    honest = eap.greeted(eap.Radius(client=("10.0.0.8", 1))), eap.greeted(eap.Eapol(client="02:00:00:00:00:77"))
+    frames = eap.frames_of(eap.attacked(carrier), *honest)
+    done = run_hbids("inspect", write_pcap(tmp_path / "eap.pcap", frames))
+    assert done.returncode == 0
+    assert f"{name}  leaked" in done.stdout
+    for ours, theirs in (
+        ("to_server  hbids   1, 3 bytes", "1, 3 bytes"),
+        ("to_client  hbids   2, 16,403", "2, 16,403"),
+    ):
+        assert ours in done.stdout
+        assert f"tshark  {theirs}" in done.stdout
 
 
 def test_nothing_flagged() -> None:

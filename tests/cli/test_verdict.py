@@ -117,6 +117,29 @@ def test_a_client_victim_is_marked_and_its_advice_is_its_own() -> None:
     assert "certificates" not in text
 
 
+def test_who_speaks_through_an_access_server_is_behind_it() -> None:
+    radius = {"port": 1812, "protocol": "udp", "carrier": "eap", "sources": ["10.0.0.9"]}
+    text = one_line(printed(endpoint(**radius)))
+    assert "10.66.0.10:1812 (eap) LEAKED" in text
+    assert "Patch 10.66.0.10 now" in text
+    assert "Block and look into the supplicant behind 10.0.0.9 (its log says Calling-Station-Id)" in text
+    assert "secrets of its access servers" in text
+    text = one_line(printed(endpoint(**radius, role="client") | {"ip": "10.0.0.9", "port": 0, "sources": ["10.0.0.2"]}))
+    assert "10.0.0.9 (eap, client) LEAKED" in text
+    assert "Patch the supplicant behind 10.0.0.9" in text
+    assert "Block and look into 10.0.0.2" in text
+
+
+def test_on_a_network_itself_addresses_are_its_own() -> None:
+    eapol = {"ip": "fe80::ff:fe00:b", "port": 0, "protocol": "eapol", "carrier": "eap", "sources": ["fe80::ff:fe00:a"]}
+    text = one_line(printed(endpoint(**eapol)))
+    assert "02:00:00:00:00:0b (eap) LEAKED" in text
+    assert "by 02:00:00:00:00:0a;" in text
+    assert "Patch the EAP server behind 02:00:00:00:00:0b now" in text
+    assert "Block and look into 02:00:00:00:00:0a" in text
+    assert "fe80" not in text
+
+
 def test_an_estimate_is_marked_as_one() -> None:
     text = printed(endpoint(leaked_bytes=0, leaked_bytes_estimated=65500))
     assert "~65,500" in text

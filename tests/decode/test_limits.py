@@ -13,6 +13,7 @@ from tests.conftest import missing
 from tests.decode.conftest import Decode
 from tests.decode.dtls.test_records import DTLS_COUNTERS
 from tests.decode.test_decoys import DECOY_COUNTERS
+from tests.decode.test_eap import EAP_COUNTERS
 from tests.decode.test_fragments import FRAGMENT_COUNTERS
 from tests.decode.test_frames import UNREAD
 from tests.decode.test_openvpn_order import OPENVPN_COUNTERS
@@ -150,6 +151,7 @@ def test_every_counter_has_a_case() -> None:
         *FRAGMENT_COUNTERS,
         *DTLS_COUNTERS,
         *OPENVPN_COUNTERS,
+        *EAP_COUNTERS,
     }
 
 

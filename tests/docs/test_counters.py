@@ -23,7 +23,7 @@ def counters_of_the_reference() -> set[str]:
     named = {name for path in REFERENCE.glob("*.py") for name in re.findall(r'counters\["(\w+)"\]', path.read_text())}
     return named | {
         name
-        for module in ("frame", "link", "network", "transport", "tunnel")
+        for module in ("frame", "link", "network", "transport", "tunnel", "eapol")
         for name in re.findall(r'return .*?"(\w+)"', (REFERENCE / f"{module}.py").read_text())
     }
 

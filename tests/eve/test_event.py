@@ -10,7 +10,7 @@ import pytest
 
 from hbids.config import Output
 from hbids.eve.event import alert, timestamp
-from hbids.facts import Direction, Finding, FlowContext, Verdict
+from hbids.facts import PROTOCOL_EAPOL, Direction, Finding, FlowContext, Verdict
 from hbids.signatures import shipped
 from tests.conftest import shared_path
 
@@ -102,6 +102,31 @@ def test_the_signature_text_carries_claim_and_leak() -> None:
 
 def test_the_numbers_stand_in_the_context() -> None:
     assert event_of(finding())["alert"]["context"]["hbids"] == CONTEXT | {"verdict": "leaked", "victim": "server"}
+
+
+EAPOL = FLOW._replace(
+    client_ip="fe80::ff:fe00:a",
+    client_port=0,
+    server_ip="fe80::380:c2ff:fe00:3",
+    server_port=0,
+    protocol=PROTOCOL_EAPOL,
+)
+
+
+def test_eapol_has_addresses_of_the_network_and_no_ports(schema: jsonschema.Draft7Validator) -> None:
+    event = event_of(finding(flow=EAPOL))
+    assert [error.message for error in schema.iter_errors(json.loads(json.dumps(event)))] == []
+    assert event["proto"] == "EAPOL"
+    assert (event["src_ip"], event["dest_ip"]) == ("fe80::380:c2ff:fe00:3", "fe80::ff:fe00:a")
+    assert event["ether"] == {
+        "ether_type": 0x888E,
+        "src_mac": "01:80:c2:00:00:03",
+        "dest_mac": "02:00:00:00:00:0a",
+    }
+    assert event["alert"]["source"] == {"ip": "fe80::ff:fe00:a"}
+    assert not [name for name in (*event, *event["flow"]) if "port" in name]
+    assert "ip_v" not in event
+    assert event["community_id"].startswith("1:")
 
 
 def test_keys_come_in_suricatas_order() -> None:

@@ -22,10 +22,10 @@ CAPTURES = {
     path.name: path
     for folder in (CORPUS, PCAPS)
     for path in sorted(folder.glob("*.pcap*"))
-    if "openvpn" not in path.name
+    if "openvpn" not in path.name and "_eap_" not in path.name
 }
 """The shipped captures, and the whole corpus where it is. OpenVPN is in ``test_openvpn``: of TLS that it carries in
-several packets, tshark tells only the beginning."""
+several packets, tshark tells only the beginning. EAP is in ``test_tshark_eap``."""
 
 CUT_ANSWERS = {
     "harvest_distributed_8src_stafford_real.pcap": 160,

@@ -2,11 +2,12 @@
 the native engine is not installed.
 
 A frame goes through the modules in this order: ``frame`` (its layers, each in its module: ``link``, ``network``,
-``tunnel``, ``transport``), ``fragment`` (IP fragments put together), ``flow`` (which connection), ``stream`` (bytes in
-order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos and state), ``hello`` (their
-fields and fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out). OpenVPN leaves before
-``record`` and ``datagram``: its packets (``openvpn_stream`` finds them in TCP, ``openvpn_packet`` reads them) go
-through ``openvpn`` (which session) and ``reliable`` (order) to walkers of records of their own.
+``tunnel``, ``transport``, ``eapol``), ``fragment`` (IP fragments put together), ``conversations`` (which one an EAP
+packet belongs to, with ``radius`` and ``eap``), ``flow`` (which connection), ``stream`` (bytes in order) and
+``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos and state), ``hello`` (their fields and
+fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out). OpenVPN leaves before ``record`` and
+``datagram``: its packets (``openvpn_stream`` finds them in TCP, ``openvpn_packet`` reads them) go through ``openvpn``
+(which session) and ``reliable`` (order) to walkers of records of their own.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from hbids.config import Limits
 from hbids.decode.engine import FINISH_STEP_FLOWS
+from hbids.decode.reference.conversations import Conversations
 from hbids.decode.reference.flow import FlowTable
 from hbids.decode.reference.fragment import Fragments
 from hbids.decode.reference.frame import FrameReader
-from hbids.decode.reference.layers import Fragment
+from hbids.decode.reference.layers import Datagram, Eapol, Fragment
 from hbids.decode.reference.run import Run
 from hbids.facts import Facts, FrameBatch
 
@@ -42,6 +44,7 @@ class ReferenceEngine:
         self._run = Run(limits)
         self._reader = FrameReader(limits)
         self._fragments = Fragments(self._run)
+        self._conversations = Conversations(self._run)
         self._flows = FlowTable(self._run)
 
     def feed(self, batch: FrameBatch) -> Facts:
@@ -53,10 +56,11 @@ class ReferenceEngine:
             run.counters["packets"] += 1
             run.counters["bytes"] += wire_bytes
             self._flows.tick()
-            self._take(self._reader.read(link_type, bytes(data[offset : offset + captured_bytes])), wire_bytes)
+            frame = bytes(data[offset : offset + captured_bytes])
+            self._take(self._reader.read(link_type, frame), captured_bytes, wire_bytes)
         return run.rows.take()
 
-    def _take(self, found: Found, wire_bytes: int) -> None:
+    def _take(self, found: Found, captured_bytes: int, wire_bytes: int) -> None:
         """Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it
         whole."""
         while isinstance(found, Fragment):
@@ -66,12 +70,19 @@ class ReferenceEngine:
             found = self._reader.resume(found, whole)
         if isinstance(found, str):
             self._run.counters[found] += 1
+        elif isinstance(found, Eapol):
+            packet = self._conversations.of_eapol(found, is_frame_whole=captured_bytes >= wire_bytes)
+            if packet is not None:
+                self._flows.packet(packet, wire_bytes)
+        elif isinstance(found, Datagram):
+            self._flows.packet(self._conversations.of_datagram(found) or found, wire_bytes)
         else:
             self._flows.packet(found, wire_bytes)
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""
         self._fragments.finish()
+        self._conversations.finish()
         more = True  # even without flows there is the clock to set back
         while more:
             self._flows.finish(FINISH_STEP_FLOWS)

@@ -1,5 +1,5 @@
-"""Flows: both directions of a TCP connection or of an exchange of UDP datagrams, and the table that bounds how many are
-held.
+"""Flows: both directions of a TCP connection, of an exchange of UDP datagrams or of an EAP conversation, and the table
+that bounds how many are held.
 
 A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart (the two directions may be tagged
 differently). Flows wait in four lists by what is known of them. Each list has its own idle time; a flow is looked at
@@ -16,10 +16,12 @@ from collections.abc import Iterable
 from enum import IntEnum
 from itertools import islice
 from struct import pack
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
+from hbids.decode.reference.conversations import EapPacket
 from hbids.decode.reference.datagram import DatagramWalker
 from hbids.decode.reference.doubt import Doubtful, Reason
+from hbids.decode.reference.eap import CONVERSING_BYTES, FAILURE, SUCCESS, Conversing, Eap
 from hbids.decode.reference.layers import Datagram, Segment
 from hbids.decode.reference.openvpn import OpenVpn
 from hbids.decode.reference.openvpn_packet import is_data
@@ -44,6 +46,7 @@ RST_WINDOW = 1 << 20
 """How far from the expected byte a reset may be and still be believed."""
 
 Endpoint = tuple[bytes, int]
+Packet = Segment | Datagram | EapPacket
 
 
 class Key(NamedTuple):
@@ -52,6 +55,8 @@ class Key(NamedTuple):
     endpoints: tuple[Endpoint, Endpoint]
     protocol: int
     """IP protocol number."""
+    conversation: int = 0
+    """Of EAP over RADIUS, where the same endpoints have many."""
 
 
 class Standing(IntEnum):
@@ -66,7 +71,7 @@ class Standing(IntEnum):
 class Flow:
     """One connection. Side 0 is the endpoint with the smaller address and port."""
 
-    def __init__(self, run: Run, flow_id: int, key: Key, packet: Segment | Datagram) -> None:
+    def __init__(self, run: Run, flow_id: int, key: Key, packet: Packet) -> None:
         self._run = run
         self.flow_id = flow_id
         self.key = key
@@ -76,7 +81,7 @@ class Flow:
         self.touched_ns = self.listed_ns = 0
         self.charged_bytes = 0
         """For what it holds."""
-        self.midstream = isinstance(packet, Segment) and not packet.flags & SYN
+        self.midstream = is_midstream(packet)
         self.standing = Standing.OPENING
         self.closed: EndReason | None = None
         self.has_payload = False
@@ -86,14 +91,22 @@ class Flow:
         self.bytes = [0, 0]
         self.ttls: list[tuple[int, int] | None] = [None, None]
         self._fin_seen = [False, False]
-        transport = Transport.TLS if isinstance(packet, Segment) else Transport.DTLS
+        transport = Transport.DTLS if isinstance(packet, Datagram) else Transport.TLS
         start = TlsStart.UNKNOWN if self.midstream else TlsStart.DIRECT
+        if isinstance(packet, EapPacket):
+            start = TlsStart.EAP
         self.session = Session(run, self, transport, midstream=self.midstream, start=start)
         self._walkers = [RecordWalker(run, self.session, side) for side in (0, 1)]
         self._vpn = OpenVpn(run, self)
         self._packet_walkers = [PacketWalker(run, self, self._vpn, self._walkers[side], side) for side in (0, 1)]
-        self._streams = [Stream(run, walker) for walker in self._packet_walkers]
+        readers = self._walkers if isinstance(packet, EapPacket) else self._packet_walkers
+        self._streams = [Stream(run, reader) for reader in readers]
         self._datagrams = DatagramWalker(run, self.session)
+        self._conversing = Conversing(run, self._streams)
+        self._is_eap = isinstance(packet, EapPacket)
+        if self._is_eap and not self.midstream:
+            for walker in self._walkers:
+                walker.start(may_be_plain=False)
 
     # --- roles ---
 
@@ -118,9 +131,14 @@ class Flow:
 
     # --- packets ---
 
-    def is_replaced_by(self, side: int, segment: Segment) -> bool:
-        """Whether this SYN begins a new connection between the same endpoints: one that the other side agrees to, since
-        it would ignore a decoy."""
+    def is_replaced_by(self, side: int, packet: Packet) -> bool:
+        """Whether this packet begins a new connection, or conversation, between the same endpoints."""
+        if isinstance(packet, EapPacket):
+            return self._conversing.is_begun_anew_by(packet.eap)
+        return isinstance(packet, Segment) and packet.flags & SYN != 0 and self._is_replaced_by_syn(side, packet)
+
+    def _is_replaced_by_syn(self, side: int, segment: Segment) -> bool:
+        """Only by one that the other side agrees to, since it would ignore a decoy."""
         own, other = self._streams[side], self._streams[1 - side]
         if own.initial_seq == segment.seq or not own.started:
             return False
@@ -136,15 +154,18 @@ class Flow:
         self._run.counters["syn_ignored"] += 1
         return False
 
-    def packet(self, side: int, packet: Segment | Datagram, wire_bytes: int) -> None:
+    def packet(self, side: int, packet: Packet, wire_bytes: int) -> None:
         """Count a packet and read what it carries."""
         self.packets[side] += 1
         self.bytes[side] += wire_bytes
         self.end_ns = max(self.end_ns, self._run.time_ns)
-        low, high = self.ttls[side] or (packet.ttl, packet.ttl)
-        self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
+        if packet.ttl is not None:
+            low, high = self.ttls[side] or (packet.ttl, packet.ttl)
+            self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
         if isinstance(packet, Segment):
             self._segment(side, packet)
+        elif isinstance(packet, EapPacket):
+            self._eap(side, packet.eap)
         else:
             self._datagram(side, packet)
         due = (self._run.time_ns - self.start_ns) // max(1, self._run.limits.checkpoint_ns)
@@ -232,6 +253,15 @@ class Flow:
         if stream.segment(segment.seq, segment.payload, segment.length):
             self._reopen()
 
+    def _eap(self, side: int, eap: Eap) -> None:
+        self.set_client(side if eap.is_from_client else 1 - side)
+        if self._conversing.takes(side, eap):
+            if eap.length:
+                self._reopen()
+            elif eap.code in (SUCCESS, FAILURE):
+                self.closed = EndReason.FIN
+        self.has_payload = self._conversing.has_tls
+
     def _settle(self, side: int) -> None:
         if self._streams[side].settle(self._streams[1 - side]):
             self._reopen()
@@ -246,7 +276,8 @@ class Flow:
         """What it holds beyond what every flow takes, out-of-order bytes left out."""
         has_openvpn = any(self._vpn.speaks) or any(walker.has_begun for walker in self._packet_walkers)
         openvpn_bytes = self._vpn.held_bytes() if has_openvpn else 0
-        return self.session.held_bytes() + self._datagrams.held_bytes() + openvpn_bytes
+        eap_bytes = CONVERSING_BYTES if self._is_eap else 0
+        return self.session.held_bytes() + self._datagrams.held_bytes() + openvpn_bytes + eap_bytes
 
     # --- the end ---
 
@@ -367,14 +398,16 @@ class FlowTable:
                 else:
                     self._relist(flow)
 
-    def packet(self, packet: Segment | Datagram, wire_bytes: int) -> None:
+    def packet(self, packet: Packet, wire_bytes: int) -> None:
         """Give a packet to its flow."""
         source, target = (packet.src_addr, packet.src_port), (packet.dst_addr, packet.dst_port)
-        protocol = PROTOCOL_TCP if isinstance(packet, Segment) else PROTOCOL_UDP
         endpoints, side = ((source, target), 0) if source <= target else ((target, source), 1)
-        key = Key(endpoints, protocol)
+        if isinstance(packet, EapPacket):
+            key = Key(endpoints, packet.protocol, packet.conversation)
+        else:
+            key = Key(endpoints, PROTOCOL_TCP if isinstance(packet, Segment) else PROTOCOL_UDP)
         flow = self._flows.get(key)
-        if flow is not None and begins_connection(packet) and flow.is_replaced_by(side, packet):
+        if flow is not None and flow.is_replaced_by(side, packet):
             self._end(flow, EndReason.REUSED)
             flow = None
         if flow is None:
@@ -393,7 +426,7 @@ class FlowTable:
         if not self._flows:
             self._clock_ns = None
 
-    def _open(self, key: Key, packet: Segment | Datagram) -> Flow:
+    def _open(self, key: Key, packet: Packet) -> Flow:
         if len(self._flows) >= max(1, self._run.limits.flows):
             self._evict()
         self._run.counters["flows"] += 1
@@ -465,6 +498,8 @@ def sums(rows: Iterable[list[int]]) -> list[int]:
     return [sum(numbers) for numbers in zip(*rows, strict=True)]
 
 
-def begins_connection(packet: Segment | Datagram) -> TypeGuard[Segment]:
-    """Whether this is a SYN."""
-    return isinstance(packet, Segment) and packet.flags & SYN != 0
+def is_midstream(packet: Packet) -> bool:
+    """Whether a flow that begins with this packet was joined after its beginning. Datagrams do not tell."""
+    if isinstance(packet, EapPacket):
+        return packet.eap.carries_tls and not packet.eap.may_begin_tls
+    return isinstance(packet, Segment) and not packet.flags & SYN

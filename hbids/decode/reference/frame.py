@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hbids.decode.reference.eapol import read_eapol
 from hbids.decode.reference.layers import Found, Fragment, Layer, Next, Step, Walk
 from hbids.decode.reference.link import first_layer, read_ethernet, read_mpls, read_ppp, read_pppoe, read_vlan
 from hbids.decode.reference.network import read_ip, read_ip_payload
@@ -27,11 +28,12 @@ READERS = {
     Layer.TCP: read_tcp,
     Layer.UDP: read_udp,
     Layer.GRE: read_gre,
+    Layer.EAPOL: read_eapol,
 }
 
 
 class FrameReader:
-    """Finds the innermost TCP segment or UDP datagram of a frame."""
+    """Finds the innermost TCP segment, UDP datagram or EAPOL packet of a frame."""
 
     def __init__(self, limits: Limits) -> None:
         self._most_layers = limits.layers
@@ -39,12 +41,14 @@ class FrameReader:
 
     def read(self, link_type: int, frame: bytes) -> Found:
         """What ``frame`` holds, or the name of the drop counter that says why it holds nothing."""
-        return self._walk(Walk(self._tunnels), first_layer(link_type, frame))
+        walk = Walk(self._tunnels)
+        return self._walk(walk, first_layer(walk, link_type, frame))
 
     def resume(self, last: Fragment, whole: Whole) -> Found:
         """Go on behind the IP header of the fragment that made a packet whole."""
         walk = last.walk
         walk.claimed_bytes = whole.length
+        walk.macs = bytes(12)
         return self._walk(walk, read_ip_payload(walk, last.key.version, whole.protocol, whole.data))
 
     def _walk(self, walk: Walk, step: Step) -> Found:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BE16",
+    "GROUP_MAC",
     "Datagram",
+    "Eapol",
     "Found",
     "Fragment",
     "FragmentKey",
@@ -32,6 +34,8 @@ __all__ = [
 
 BE16 = Struct(">H")
 MAX_VLANS = 3
+GROUP_MAC = bytes.fromhex("0180c2000003")
+"""Of all next to each other that speak EAPOL; where a target is not known, it may be any of them."""
 
 
 class Layer(Enum):
@@ -46,6 +50,7 @@ class Layer(Enum):
     TCP = auto()
     UDP = auto()
     GRE = auto()
+    EAPOL = auto()
 
 
 class Next(NamedTuple):
@@ -96,6 +101,17 @@ class Datagram(NamedTuple):
     length: int
 
 
+class Eapol(NamedTuple):
+    """An EAPOL packet that carries EAP; its addresses are made of MAC addresses. ``length`` and ``payload`` as of
+    :class:`Segment`."""
+
+    src_addr: bytes
+    dst_addr: bytes
+    vlan: tuple[int, int, int]
+    payload: bytes
+    length: int
+
+
 class FragmentKey(NamedTuple):
     """What the fragments of one packet share. ``protocol`` is 0 in IPv6, where only the first fragment's counts."""
 
@@ -121,7 +137,17 @@ class Fragment(NamedTuple):
 class Walk:
     """How far the reading of a frame has come: tags so far, and what the innermost IP header said."""
 
-    __slots__ = ("claimed_bytes", "dst_addr", "header_right", "layers", "src_addr", "tags", "ttl", "tunnels")
+    __slots__ = (
+        "claimed_bytes",
+        "dst_addr",
+        "header_right",
+        "layers",
+        "macs",
+        "src_addr",
+        "tags",
+        "ttl",
+        "tunnels",
+    )
 
     def __init__(self, tunnels: Mapping[int, TunnelReader]) -> None:
         self.tunnels = tunnels
@@ -129,6 +155,8 @@ class Walk:
         self.layers = 0
         self.tags: list[int] = []
         """VLAN identifiers, outermost first."""
+        self.macs = bytes(12)
+        """Target and source of the innermost Ethernet header, not looked for across fragments."""
         self.src_addr = self.dst_addr = b""
         self.ttl = 0
         self.header_right = True
@@ -143,7 +171,7 @@ class Walk:
         return first, second, third
 
 
-Found = Segment | Datagram | Fragment | str
+Found = Segment | Datagram | Eapol | Fragment | str
 """What a frame holds."""
 
 Step = Next | Found

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hbids.decode.reference.layers import BE16, Layer, Next, Step, Walk, sum_mod_ffff
+from hbids.decode.reference.layers import BE16, GROUP_MAC, Layer, Next, Step, Walk, sum_mod_ffff
 
 __all__ = ["by_ethertype", "first_layer", "read_ethernet", "read_mpls", "read_ppp", "read_pppoe", "read_vlan"]
 
@@ -28,6 +28,7 @@ LAYER_OF_ETHERTYPE = {
     0x8848: Layer.MPLS,
     0x8864: Layer.PPPOE,
     0x6558: Layer.ETHERNET,
+    0x888E: Layer.EAPOL,
 }
 LAYER_OF_PPP = {0x0021: Layer.IP, 0x0057: Layer.IP, 0x0281: Layer.MPLS, 0x0283: Layer.MPLS}
 PPP_ADDRESS_CONTROL = b"\xff\x03"
@@ -37,7 +38,7 @@ PPPOE_HEADER_BYTES = 6
 CONTROL_WORD_BYTES = 4
 
 
-def first_layer(link_type: int, frame: bytes) -> Step:
+def first_layer(walk: Walk, link_type: int, frame: bytes) -> Step:
     """Where the walk through a frame begins."""
     if link_type == LINK_ETHERNET:
         return Next(Layer.ETHERNET, frame)
@@ -48,8 +49,10 @@ def first_layer(link_type: int, frame: bytes) -> Step:
     if link_type == LINK_PPPOE:
         return Next(Layer.PPPOE, frame)
     if link_type == LINK_SLL:
+        walk.macs = GROUP_MAC + frame[6:12]
         return _ethertype_at(14, frame, 16)
     if link_type == LINK_SLL2:
+        walk.macs = GROUP_MAC + frame[12:18]
         return _ethertype_at(0, frame, 20)
     if link_type in (LINK_NULL, LINK_LOOP):
         if len(frame) < 4:
@@ -66,8 +69,9 @@ def by_ethertype(ethertype: int, data: bytes) -> Step:
     return "not_ip" if layer is None else Next(layer, data)
 
 
-def read_ethernet(_walk: Walk, data: bytes) -> Step:
+def read_ethernet(walk: Walk, data: bytes) -> Step:
     """Two addresses and an ethertype."""
+    walk.macs = data[:12]
     return _ethertype_at(12, data, 14)
 
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from hbids.decode.reference.run import Run
 
-__all__ = ["MAX_RECORD_BYTES", "RecordReader", "RecordWalker"]
+__all__ = ["MAX_RECORD_BYTES", "RecordReader", "RecordWalker", "may_be_client_hello"]
 
 HEADER_BYTES = 5
 MAX_RECORD_BYTES = 16_384 + 2_048
@@ -117,10 +117,10 @@ class RecordWalker:
         self._searched = 0
         self._from_first_byte = False
 
-    def start(self) -> None:
-        """The stream is seen from its first byte."""
+    def start(self, *, may_be_plain: bool = True) -> None:
+        """The stream is seen from its first byte, which need not be one of TLS."""
         self._mode = Mode.START
-        self._from_first_byte = True
+        self._from_first_byte = may_be_plain
 
     @property
     def at_first_byte(self) -> bool:
@@ -380,3 +380,9 @@ def is_sslv2_hello(seen: bytes) -> bool:
         and (len(seen) < 4 or seen[3] == 3 or seen[3] == 0)
         and (len(seen) < 5 or seen[3] == 3 or seen[4] == 2)
     )
+
+
+def may_be_client_hello(seen: bytes) -> bool:
+    """Whether these up to six bytes can begin a record with a ClientHello, in either framing."""
+    is_handshake = is_opening(seen[:HEADER_BYTES]) and seen[0] == HANDSHAKE
+    return (is_handshake and seen[HEADER_BYTES:] in (b"", bytes([CLIENT_HELLO]))) or is_sslv2_hello(seen[:HEADER_BYTES])

@@ -127,6 +127,14 @@ class Stream:
         self._drain()
         return True
 
+    def append(self, data: bytes, length: int) -> None:
+        """The next bytes, put in order by another protocol than TCP; ``data`` is shorter when a snap length cut it."""
+        self._deliver(data, length)
+
+    def skip(self, length: int) -> None:
+        """The next ``length`` bytes are missing for good."""
+        self._lose(length)
+
     def check_hole(self) -> None:
         """Give up the first hole if it has been open for too long."""
         if not self._waiting:

@@ -1,5 +1,6 @@
 //! Frames in, facts out.
 
+use crate::conversations::Conversations;
 use crate::fragment::Fragments;
 use crate::frame::FrameReader;
 use crate::layers::{Carried, Dropped, Found};
@@ -61,6 +62,7 @@ pub struct Engine {
     run: Run,
     reader: FrameReader,
     fragments: Fragments,
+    conversations: Conversations,
     flows: FlowTable,
     panic_in_next_chunk: bool,
 }
@@ -72,6 +74,7 @@ impl Engine {
         Self {
             reader: FrameReader::new(&limits),
             fragments: Fragments::new(),
+            conversations: Conversations::new(&limits),
             flows: FlowTable::new(&limits),
             run: Run::new(limits),
             panic_in_next_chunk: false,
@@ -88,7 +91,9 @@ impl Engine {
                 let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
                 let work = match self.reader.read(row.link_type, &data[start..end]) {
                     Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(Carried::Segment(segment))),
-                    Ok(Found::Datagram(datagram)) => Work::Packet(self.flows.address(Carried::Datagram(datagram))),
+                    Ok(Found::Datagram(datagram)) if !self.conversations.may_have(&datagram) => {
+                        Work::Packet(self.flows.address(Carried::Datagram(datagram)))
+                    }
                     other => Work::Other(other),
                 };
                 window.push((row, work));
@@ -119,27 +124,36 @@ impl Engine {
         self.flows.tick(run);
         match work {
             Work::Packet(packet) => self.flows.packet(run, &packet, row.wire_bytes),
-            Work::Other(found) => self.take(found, row.wire_bytes),
+            Work::Other(found) => self.take(found, row.captured_bytes, row.wire_bytes),
         }
     }
 
     /// Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it whole.
-    fn take(&mut self, found: Result<Found<'_>, Dropped>, wire_bytes: u32) {
+    fn take(&mut self, found: Result<Found<'_>, Dropped>, captured_bytes: u32, wire_bytes: u32) {
         let run = &mut self.run;
-        match found {
-            Ok(Found::Segment(segment)) => {
-                self.flows.packet(run, &self.flows.address(Carried::Segment(segment)), wire_bytes);
-            }
+        let packet;
+        let carried = match found {
+            Ok(Found::Segment(segment)) => Carried::Segment(segment),
             Ok(Found::Datagram(datagram)) => {
-                self.flows.packet(run, &self.flows.address(Carried::Datagram(datagram)), wire_bytes);
+                packet = self.conversations.of_datagram(run, &datagram);
+                packet.as_ref().map_or(Carried::Datagram(datagram), Carried::Eap)
+            }
+            Ok(Found::Eapol(eapol)) => {
+                packet = self.conversations.of_eapol(run, &eapol, captured_bytes >= wire_bytes);
+                let Some(packet) = packet.as_ref() else {
+                    return;
+                };
+                Carried::Eap(packet)
             }
             Ok(Found::Fragment(fragment)) => {
                 if let Some(whole) = self.fragments.add(run, &fragment) {
-                    self.take(self.reader.resume(&fragment, &whole), wire_bytes);
+                    self.take(self.reader.resume(&fragment, &whole), captured_bytes, wire_bytes);
                 }
+                return;
             }
-            Err(dropped) => dropped.count(&mut run.counters),
-        }
+            Err(dropped) => return dropped.count(&mut run.counters),
+        };
+        self.flows.packet(run, &self.flows.address(carried), wire_bytes);
     }
 
     /// Whether any flow is open.
@@ -151,6 +165,7 @@ impl Engine {
     /// End so many flows, in the order they began. Once none is left the engine may be fed a fresh capture.
     pub fn finish(&mut self, most: usize) -> Facts {
         self.fragments.finish(&mut self.run);
+        self.conversations.finish();
         self.flows.finish(&mut self.run, most);
         self.end_step()
     }
@@ -190,6 +205,7 @@ impl Engine {
     pub fn recover(&mut self) -> Facts {
         self.flows = FlowTable::new(&self.run.limits);
         self.fragments = Fragments::new();
+        self.conversations.finish();
         self.run.out_of_order_bytes = 0;
         self.run.state_bytes = 0;
         self.run.rows.take()

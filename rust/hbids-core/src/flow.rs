@@ -1,18 +1,20 @@
-//! One TCP connection, or one exchange of UDP datagrams: both directions and what is known of it. Kept small, since a
+//! One TCP connection, exchange of UDP datagrams or EAP conversation: both directions and what is known of it. Kept small, since a
 //! span port shows millions.
 //!
 //! The methods of [`Flow`] live in the module of their concern: `stream` (bytes in order), `record` (TLS records),
-//! `datagram` (DTLS records), `openvpn` (TLS in its control channel), `session` (hellos and state), `heartbeat` (messages).
+//! `datagram` (DTLS records), `openvpn` (TLS in its control channel), `eap` (TLS in pieces), `session` (hellos and state),
+//! `heartbeat` (messages).
 
 use std::hash::{Hash, Hasher};
 
 use crate::datagram::Datagrams;
 use crate::dialogue::{Dialogue, DIALOGUE_BYTES};
 use crate::doubt::{Credit, Reasons, NO_DOUBT};
+use crate::eap::{Conversing, Eap, CONVERSING_BYTES};
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
 use crate::layers::{Address, Carried, Segment};
-use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::network::{PROTOCOL_EAPOL, PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::openvpn::OpenVpn;
 use crate::openvpn_packet::is_data;
 use crate::record::Mode;
@@ -59,24 +61,30 @@ pub(crate) struct Key {
     pub(crate) addrs: [Address; 2],
     pub(crate) ports: [u16; 2],
     pub(crate) protocol: u8,
+    /// Of EAP over RADIUS, where the same endpoints have many; else 0.
+    pub(crate) conversation: u32,
 }
 
 /// Without the protocol: few endpoints use the same ports for both, and equality tells those apart.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.addrs, self.ports).hash(state);
+        if self.conversation != 0 {
+            self.conversation.hash(state);
+        }
     }
 }
 
 impl Key {
     /// The key of a packet's flow, and which side sent it.
     pub(crate) fn of(packet: &Carried<'_>) -> (Self, usize) {
-        let (source, target, protocol) = match packet {
-            Carried::Segment(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_TCP),
-            Carried::Datagram(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_UDP),
+        let (source, target, protocol, conversation) = match packet {
+            Carried::Segment(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_TCP, 0),
+            Carried::Datagram(of) => ((of.src_addr, of.src_port), (of.dst_addr, of.dst_port), PROTOCOL_UDP, 0),
+            Carried::Eap(of) => (of.source, of.target, of.protocol, of.conversation),
         };
         let (low, high, side) = if source <= target { (source, target, 0) } else { (target, source, 1) };
-        (Self { addrs: [low.0, high.0], ports: [low.1, high.1], protocol }, side)
+        (Self { addrs: [low.0, high.0], ports: [low.1, high.1], protocol, conversation }, side)
     }
 }
 
@@ -164,7 +172,7 @@ impl Side {
     }
 
     fn ttl(&self, value: u8) -> i16 {
-        if self.packets == 0 {
+        if self.ttl_min > self.ttl_max {
             ABSENT
         } else {
             i16::from(value)
@@ -197,6 +205,8 @@ pub(crate) struct Flow {
     pub(crate) holder: u64,
     /// What it was charged for in `Run::state_bytes`.
     pub(crate) state_bytes: u32,
+    /// Of EAP.
+    pub(crate) conversing: Option<Box<Conversing>>,
     checkpoints: u32,
     /// Neighbours in the table's list.
     pub(crate) previous: u32,
@@ -236,8 +246,18 @@ impl Flow {
         let (vlan, midstream) = match packet {
             Carried::Segment(segment) => (segment.vlan, segment.flags & SYN == 0),
             Carried::Datagram(datagram) => (datagram.vlan, false),
+            Carried::Eap(packet) => (packet.vlan, packet.eap.is_midstream()),
         };
-        Self::blank(key, flow_id, run.time_ns, vlan, midstream, key.protocol == PROTOCOL_TCP)
+        let is_stream = !matches!(packet, Carried::Datagram(_));
+        let mut flow = Self::blank(key, flow_id, run.time_ns, vlan, midstream, is_stream);
+        if flow.is_eap() {
+            flow.conversing = Some(Box::default());
+            flow.tls_start = flow.first_tls_start();
+            if !midstream {
+                flow.sides.iter_mut().for_each(|side| side.mode = Mode::Start);
+            }
+        }
+        flow
     }
 
     /// A TLS session inside this flow, seen from its first byte on, or joined in mid-stream.
@@ -267,6 +287,7 @@ impl Flow {
             openvpn: None,
             holder: 0,
             state_bytes: 0,
+            conversing: None,
             checkpoints: 0,
             previous: u32::MAX,
             next: u32::MAX,
@@ -305,13 +326,20 @@ impl Flow {
 
     /// Whether its records are those of DTLS.
     pub(crate) fn is_dtls(&self) -> bool {
-        self.key.protocol == PROTOCOL_UDP && !self.is_within
+        self.key.protocol == PROTOCOL_UDP && !self.is_within && !self.is_eap()
+    }
+
+    /// Whether it is an EAP conversation.
+    fn is_eap(&self) -> bool {
+        self.key.conversation != 0 || self.key.protocol == PROTOCOL_EAPOL
     }
 
     /// How TLS begins unless there is plain text first.
     pub(crate) fn first_tls_start(&self) -> TlsStart {
         if self.is_within {
             TlsStart::OpenVpn
+        } else if self.is_eap() {
+            TlsStart::Eap
         } else if self.midstream {
             TlsStart::Unknown
         } else {
@@ -370,20 +398,29 @@ impl Flow {
         false
     }
 
+    /// Whether a packet begins a new EAP conversation between the same endpoints.
+    pub(crate) fn is_begun_anew_by(&self, eap: &Eap<'_>) -> bool {
+        self.conversing.as_ref().is_some_and(|conversing| conversing.is_begun_anew_by(eap))
+    }
+
     /// Count a packet and read what it carries.
     pub(crate) fn packet(&mut self, run: &mut Run, side: usize, packet: &Carried<'_>, wire_bytes: u32) {
         let ttl = match packet {
-            Carried::Segment(segment) => segment.ttl,
-            Carried::Datagram(datagram) => datagram.ttl,
+            Carried::Segment(segment) => Some(segment.ttl),
+            Carried::Datagram(datagram) => Some(datagram.ttl),
+            Carried::Eap(packet) => packet.ttl,
         };
         let own = &mut self.sides[side];
         own.packets += 1;
         own.bytes += u64::from(wire_bytes);
-        own.ttl_min = own.ttl_min.min(ttl);
-        own.ttl_max = own.ttl_max.max(ttl);
+        if let Some(ttl) = ttl {
+            own.ttl_min = own.ttl_min.min(ttl);
+            own.ttl_max = own.ttl_max.max(ttl);
+        }
         self.end_ns = self.end_ns.max(run.time_ns);
         match packet {
             Carried::Segment(segment) => self.tcp_segment(run, side, segment),
+            Carried::Eap(packet) => self.eap(run, side, &packet.eap),
             Carried::Datagram(datagram) => {
                 let matters = self.has_payload && !datagram.payload().first().is_some_and(|first| is_data(*first));
                 let credit = &mut self.sides[side].credit;
@@ -515,11 +552,17 @@ impl Flow {
             + self.dialogue.as_ref().map_or(0, |_| DIALOGUE_BYTES)
             + self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.held_bytes())
             + self.datagrams.as_ref().map_or(0, |datagrams| datagrams.held_bytes())
+            + self.conversing.as_ref().map_or(0, |_| CONVERSING_BYTES)
             + self.openvpn.as_ref().map_or(0, |vpn| vpn.held_bytes());
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 
     // --- the end ---
+
+    /// Its endpoints said that it is over.
+    pub(crate) fn close(&mut self, reason: EndReason) {
+        self.closed = Some(reason);
+    }
 
     /// Which list it belongs in.
     #[inline]

@@ -1,5 +1,6 @@
 //! What reading one header of a frame can come to: the next header, something whole, a fragment, or nothing.
 
+use crate::conversations::EapPacket;
 use crate::network::{PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::run::Counters;
 use crate::transport::UDP_HEADER_BYTES;
@@ -22,6 +23,7 @@ pub(crate) enum Layer {
     Tcp,
     Udp,
     Gre,
+    Eapol,
 }
 
 /// What a header comes to; `Next` is a header yet to be read and the bytes that begin with it.
@@ -34,6 +36,7 @@ pub(crate) enum Step<'a> {
 pub(crate) enum Found<'a> {
     Segment(Segment<'a>),
     Datagram(Datagram<'a>),
+    Eapol(Eapol<'a>),
     Fragment(Fragment<'a>),
 }
 
@@ -41,6 +44,7 @@ pub(crate) enum Found<'a> {
 pub(crate) enum Carried<'a> {
     Segment(Segment<'a>),
     Datagram(Datagram<'a>),
+    Eap(&'a EapPacket<'a>),
 }
 
 /// A TCP segment as captured. `length` is the payload length the headers claim.
@@ -104,6 +108,16 @@ impl<'a> Datagram<'a> {
         let claimed = UDP_HEADER_BYTES + self.length as usize;
         is_checksum_right(self.header_right, PROTOCOL_UDP, [&self.src_addr, &self.dst_addr], self.whole, claimed)
     }
+}
+
+/// An EAPOL packet that carries EAP; its addresses are made of MAC addresses. `payload` may be shorter than `length`, when
+/// a snap length cut the frame.
+pub(crate) struct Eapol<'a> {
+    pub(crate) src_addr: Address,
+    pub(crate) dst_addr: Address,
+    pub(crate) vlan: [u16; 3],
+    pub(crate) payload: &'a [u8],
+    pub(crate) length: usize,
 }
 
 /// Whether the receiver's arithmetic comes out (RFC 9293 section 3.1, RFC 768), in the IP header, too; `None` when the

@@ -3,9 +3,12 @@
 
 pub mod capture;
 
+mod conversations;
 mod datagram;
 mod dialogue;
 mod doubt;
+mod eap;
+mod eapol;
 mod engine;
 mod flow;
 mod fragment;
@@ -18,6 +21,7 @@ mod network;
 mod openvpn;
 mod openvpn_packet;
 mod openvpn_stream;
+mod radius;
 mod record;
 mod reliable;
 mod rows;

@@ -11,6 +11,9 @@ const LINK_SLL2: u16 = 276;
 /// Address families that BSD systems and Linux write for IPv4 and IPv6 on loopback captures.
 const NULL_FAMILIES: [u32; 5] = [2, 10, 24, 28, 30];
 
+/// Of all next to each other that speak EAPOL.
+pub(crate) const GROUP_MAC: [u8; 6] = [0x01, 0x80, 0xC2, 0x00, 0x00, 0x03];
+
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86DD;
 const PPP_ADDRESS_CONTROL: [u8; 2] = [0xFF, 0x03];
@@ -18,6 +21,28 @@ const PPPOE_VERSION_TYPE: u8 = 0x11;
 const PPPOE_SESSION: u8 = 0;
 const PPPOE_HEADER_BYTES: usize = 6;
 const CONTROL_WORD_BYTES: usize = 4;
+
+/// MAC addresses of the innermost Ethernet header, each with what follows it; fewer bytes where there is none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Stations<'a> {
+    pub(crate) target: &'a [u8],
+    pub(crate) source: &'a [u8],
+}
+
+impl<'a> Stations<'a> {
+    /// Cooked frames do not tell who they are for: it may be any that speak EAPOL.
+    pub(crate) fn of_link(link_type: u16, frame: &'a [u8]) -> Self {
+        match link_type {
+            LINK_SLL => Self { target: &GROUP_MAC, source: rest(frame, 6) },
+            LINK_SLL2 => Self { target: &GROUP_MAC, source: rest(frame, 12) },
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn of_ethernet(data: &'a [u8]) -> Self {
+        Self { target: data, source: rest(data, 6) }
+    }
+}
 
 /// Where the walk through a frame begins.
 pub(crate) fn first_layer(link_type: u16, frame: &[u8]) -> Result<(Layer, &[u8]), Dropped> {
@@ -48,6 +73,7 @@ pub(crate) fn layer_of_ethertype(ethertype: u16) -> Option<Layer> {
         0x8847 | 0x8848 => Some(Layer::Mpls),
         0x8864 => Some(Layer::Pppoe),
         0x6558 => Some(Layer::Ethernet),
+        0x888E => Some(Layer::Eapol),
         _ => None,
     }
 }

@@ -5,6 +5,8 @@ use crate::layers::{is_sum_right, Address, Dropped, Found, Fragment, FragmentKey
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
 pub(crate) const PROTOCOL_UDP: u8 = 17;
+/// Stands for that of EAPOL, which has no IP; as `hbids.facts.PROTOCOL_EAPOL`.
+pub(crate) const PROTOCOL_EAPOL: u8 = 255;
 const HEADER_FRAGMENT: u8 = 44;
 const HEADER_AH: u8 = 51;
 const MAX_EXTENSION_HEADERS: usize = 16;

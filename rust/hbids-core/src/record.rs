@@ -51,6 +51,13 @@ fn is_sslv2_hello(seen: &[u8]) -> bool {
         && seen.get(3..5).is_none_or(|version| version[0] == 3 || version == [0, 2])
 }
 
+/// Whether these up to six bytes can begin a record with a ClientHello, in either framing.
+pub(crate) fn may_be_client_hello(seen: &[u8]) -> bool {
+    let header = &seen[..seen.len().min(HEADER_BYTES)];
+    let is_handshake = is_opening(header) && seen.first() == Some(&HANDSHAKE);
+    (is_handshake && seen.get(HEADER_BYTES).is_none_or(|kind| *kind == CLIENT_HELLO)) || is_sslv2_hello(header)
+}
+
 fn may_be_header(mode: Mode, seen: &[u8]) -> bool {
     match mode {
         Mode::Header => is_header(seen),

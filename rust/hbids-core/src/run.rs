@@ -1,5 +1,7 @@
 //! What all flows of a run share: limits, counters, rows on their way out, and the packet at hand (the only clock).
 
+use ahash::RandomState;
+
 use crate::hello::FingerprintCache;
 use crate::rows::Rows;
 
@@ -34,6 +36,9 @@ pub struct Limits {
     pub geneve_ports: Vec<u16>,
     pub gtp_ports: Vec<u16>,
     pub teredo_ports: Vec<u16>,
+    pub radius_ports: Vec<u16>,
+    pub eap_clues: u64,
+    pub eap_clue_timeout_ns: i64,
 }
 
 macro_rules! counters {
@@ -66,6 +71,7 @@ counters!(
     tcp_malformed,
     udp_malformed,
     tunnel_unreadable,
+    eap_malformed,
     fragments,
     fragments_repeated,
     fragments_overlapping,
@@ -96,6 +102,9 @@ counters!(
     openvpn_packets_malformed,
     openvpn_packets_repeated,
     openvpn_packets_sealed,
+    eap_clues_evicted,
+    eap_repeated,
+    eap_unasked,
     hello_too_long,
     hello_incomplete,
     hello_malformed,
@@ -110,6 +119,8 @@ pub struct Run {
     pub(crate) rows: Rows,
     pub(crate) counters: Counters,
     pub(crate) fingerprints: FingerprintCache,
+    /// For what is only compared within this run.
+    pub(crate) hasher: RandomState,
     pub(crate) packet_number: u64,
     pub(crate) time_ns: i64,
     pub(crate) out_of_order_bytes: u64,
@@ -124,6 +135,7 @@ impl Run {
             rows: Rows::default(),
             counters: Counters::default(),
             fingerprints: FingerprintCache::default(),
+            hasher: RandomState::new(),
             packet_number: 0,
             time_ns: 0,
             out_of_order_bytes: 0,

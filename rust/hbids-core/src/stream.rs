@@ -265,11 +265,16 @@ impl Flow {
     }
 
     fn lose(&mut self, run: &mut Run, side: usize, length: u64) {
+        self.count_gap(run, side, length);
+        self.miss(run, side, length);
+    }
+
+    /// So many bytes of a direction are missing for good.
+    pub(crate) fn count_gap(&mut self, run: &mut Run, side: usize, length: u64) {
         let holes = self.sides[side].holes.get_or_insert_default();
         holes.gaps = holes.gaps.saturating_add(1);
         holes.gap_bytes += length;
         run.counters.stream_gaps += 1;
-        self.miss(run, side, length);
     }
 
     /// Keep a segment that lies ahead of a hole, but only the parts that no earlier piece covers.

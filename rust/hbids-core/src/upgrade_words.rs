@@ -24,6 +24,7 @@ pub(crate) enum TlsStart {
     Socks = 15,
     ProxyProtocol = 16,
     OpenVpn = 17,
+    Eap = 18,
 }
 
 const LDAP_STARTTLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
@@ -129,7 +130,7 @@ pub(crate) fn granted(protocol: TlsStart, server: &Turn) -> bool {
     let line_begins = |begins: &[&[u8]]| starts_with_any(&server.last_line(), begins);
     let (head, tail) = (server.head(), server.tail());
     match protocol {
-        TlsStart::Unknown | TlsStart::Direct | TlsStart::Upgraded | TlsStart::OpenVpn => false,
+        TlsStart::Unknown | TlsStart::Direct | TlsStart::Upgraded | TlsStart::OpenVpn | TlsStart::Eap => false,
         TlsStart::Smtp => line_begins(&[b"220"]),
         TlsStart::Pop3 => line_begins(&[b"+OK"]),
         TlsStart::Ftp => line_begins(&[b"234", b"334"]),

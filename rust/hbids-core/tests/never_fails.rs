@@ -96,6 +96,51 @@ fn frame(dice: &mut Dice) -> Vec<u8> {
     frame
 }
 
+/// A piece of TLS in EAP, over EAPOL or RADIUS between a few endpoints; with some luck it makes sense.
+fn eap_frame(dice: &mut Dice) -> Vec<u8> {
+    let is_request = dice.below(2) == 0;
+    let mut eap = vec![2 - u8::from(is_request), dice.byte() % 8, 0, 0, [1, 3, 13, 25, 55][dice.byte() as usize % 5]];
+    eap.push([0, 0x20, 0x80, 0xC0, 0x90][dice.byte() as usize % 5]);
+    eap.extend_from_slice([HEARTBLEED, &[0x16, 0x03, 0x01, 0x00, 0x2A, 0x01], &[]][dice.byte() as usize % 3]);
+    eap.extend((0..dice.below(600)).map(|_| dice.byte()));
+    let length = u16::try_from(eap.len()).unwrap_or(0).to_be_bytes();
+    eap[2..4].copy_from_slice(&length);
+    let (client, server) = (1 + dice.byte() % 4, 100 + dice.byte() % 2);
+    let (src, dst) = if is_request { (server, client) } else { (client, server) };
+    let mut frame = if dice.below(2) == 0 {
+        let target = if dice.below(2) == 0 { [1, 0x80, 0xC2, 0, 0, 3] } else { [2, 0, 0, 0, 0, dst] };
+        [&target[..], &[2, 0, 0, 0, 0, src, 0x88, 0x8E, 2, 0], &length, &eap].concat()
+    } else {
+        let mut radius = vec![if is_request { 11 } else { 1 }, dice.byte() % 4, 0, 0];
+        radius.extend_from_slice(&[dice.byte(); 16]);
+        for part in eap.chunks(253) {
+            radius.extend_from_slice(&[79, 2 + u8::try_from(part.len()).unwrap_or(0)]);
+            radius.extend_from_slice(part);
+        }
+        for kind in [24, 31] {
+            if dice.below(2) == 0 {
+                radius.extend_from_slice(&[kind, 3, dice.byte() % 4]);
+            }
+        }
+        let length = u16::try_from(radius.len()).unwrap_or(0);
+        radius[2..4].copy_from_slice(&length.to_be_bytes());
+        let ports = if is_request { [0x07, 0x14, 0x10, dst] } else { [0x10, src, 0x07, 0x14] };
+        let mut frame = vec![0; 12];
+        frame.extend_from_slice(&[0x08, 0x00, 0x45, 0x00]);
+        frame.extend_from_slice(&(28 + length).to_be_bytes());
+        frame.extend_from_slice(&[0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, src, 10, 0, 0, dst]);
+        frame.extend_from_slice(&ports);
+        frame.extend_from_slice(&(8 + length).to_be_bytes());
+        frame.extend_from_slice(&[0, 0]);
+        [frame, radius].concat()
+    };
+    if dice.below(8) == 0 {
+        let at = usize::try_from(dice.below(frame.len() as u64)).unwrap_or(0);
+        frame[at] = dice.byte();
+    }
+    frame
+}
+
 fn row(time_ns: i64, offset: usize, length: usize, link_type: u16) -> Vec<u8> {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
     [&time_ns.to_le_bytes()[..], &number(offset), &number(length), &number(length), &link_type.to_le_bytes(), &[0, 0]]
@@ -105,7 +150,7 @@ fn row(time_ns: i64, offset: usize, length: usize, link_type: u16) -> Vec<u8> {
 fn batch(dice: &mut Dice, frames: usize, time_ns: &mut i64) -> (Vec<u8>, Vec<u8>) {
     let (mut data, mut rows) = (Vec::new(), Vec::new());
     for _ in 0..frames {
-        let frame = frame(dice);
+        let frame = if dice.below(3) == 0 { eap_frame(dice) } else { frame(dice) };
         *time_ns += i64::try_from(dice.below(50_000_000)).unwrap_or(0);
         rows.extend(row(*time_ns, data.len(), frame.len(), 1));
         data.extend(frame);

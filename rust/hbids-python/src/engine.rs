@@ -37,6 +37,9 @@ struct LimitsIn {
     geneve_ports: Vec<u16>,
     gtp_ports: Vec<u16>,
     teredo_ports: Vec<u16>,
+    radius_ports: Vec<u16>,
+    eap_clues: u64,
+    eap_clue_timeout_ns: i64,
 }
 
 impl From<LimitsIn> for Limits {
@@ -69,6 +72,9 @@ impl From<LimitsIn> for Limits {
             geneve_ports: given.geneve_ports,
             gtp_ports: given.gtp_ports,
             teredo_ports: given.teredo_ports,
+            radius_ports: given.radius_ports,
+            eap_clues: given.eap_clues,
+            eap_clue_timeout_ns: given.eap_clue_timeout_ns,
         }
     }
 }

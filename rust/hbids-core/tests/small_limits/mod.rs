@@ -33,5 +33,8 @@ pub fn small_limits() -> Limits {
         geneve_ports: vec![6081],
         gtp_ports: vec![2152],
         teredo_ports: vec![3544],
+        radius_ports: vec![1812],
+        eap_clues: 8,
+        eap_clue_timeout_ns: 1_000_000_000,
     }
 }
