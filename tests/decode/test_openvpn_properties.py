@@ -188,7 +188,7 @@ _events = st.builds(
 LIMITS = (
     Limits(),
     Limits(openvpn_sessions=1, hole_acked_wait_ns=1, hole_wait_ns=SECOND_NS),
-    Limits(out_of_order_bytes=1_500, held_heartbeats=1),
+    Limits(out_of_order_bytes=1_500, held_heartbeats=1, state_bytes_total=4_000),
     Limits(out_of_order_bytes_total=2_500, checkpoint_ns=SECOND_NS // 100, search_bytes=100),
 )
 

@@ -103,9 +103,13 @@ class Reliable:
             self._skip_hole()
 
     def end(self) -> None:
-        """Nothing will come any more: give up every hole."""
-        while self._waiting:
-            self._skip_hole()
+        """Nothing will come any more: give up every hole. What was set aside is taken where nothing is missing before
+        it: only acknowledgements are."""
+        while self._waiting or self._next_id in self._aside:
+            if self._next_id in self._aside:
+                self._put(self._next_id, self._take_aside(self._next_id))
+            else:
+                self._skip_hole()
         for packet_id in list(self._aside):
             self._forget_aside(packet_id)
 

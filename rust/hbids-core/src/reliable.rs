@@ -127,10 +127,18 @@ impl Reliable {
         self.waiting.iter().chain(&self.aside).map(Chunk::cost).sum()
     }
 
-    /// Nothing will come any more: give up every hole.
+    /// Nothing will come any more: give up every hole. What was set aside is taken where nothing is missing before it:
+    /// only acknowledgements are.
     pub(crate) fn end(&mut self, reader: &mut impl Reader) {
-        while self.has_hole() {
-            self.skip_hole(reader);
+        loop {
+            if let Some(at) = self.place_aside(self.next_id) {
+                let chunk = self.take_aside(reader.run(), at);
+                self.put(reader, chunk);
+            } else if self.has_hole() {
+                self.skip_hole(reader);
+            } else {
+                break;
+            }
         }
         while !self.aside.is_empty() {
             self.forget_aside(reader.run(), 0);
