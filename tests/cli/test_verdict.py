@@ -164,7 +164,7 @@ def test_nothing_found_says_what_that_is_worth(changes: dict[str, int], sentence
 
 def test_what_was_not_seen_is_told_and_zeros_are_not() -> None:
     text = one_line(printed(endpoint(), drops={"stream_gaps": 1234, "ip_fragment": 0, "new_counter": 3, "not_ip": 9}))
-    assert "Not seen 1,234 holes in TCP streams (packets missing from the capture); 3 new_counter" in text
+    assert "Not seen 1,234 holes in TCP streams or EAP (packets missing from the capture); 3 new_counter" in text
     assert "fragment" not in text
     assert "not_ip" not in text
     assert "Not seen" not in printed(endpoint())

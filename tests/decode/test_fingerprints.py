@@ -216,7 +216,8 @@ def test_tshark_agrees_on_random_hellos(engine_name: str, tmp_path: Path) -> Non
     assert sorted((row["ja3"].decode(), row["ja3s"].decode()) for row in rows) == witnessed(capture)
 
 
-@pytest.mark.parametrize("name", [name for name in CAPTURES if "openvpn" not in name])
+# What tshark says of TLS outside TCP has no number of a stream to join hellos by: tests/witness asks it about those.
+@pytest.mark.parametrize("name", [name for name in CAPTURES if "openvpn" not in name and "eap" not in name])
 def test_tshark_agrees_on_the_shipped_captures(engine_name: str, name: str) -> None:
     rows = decode_file(engine_name, PCAPS / name).sessions
     assert sorted((row["ja3"].decode(), row["ja3s"].decode()) for row in rows) == witnessed(PCAPS / name)
