@@ -7,6 +7,7 @@ from tests.coverage import (
     cases_fragments,
     cases_layers,
     cases_not_tls,
+    cases_openvpn,
     cases_records,
     cases_sealed,
     cases_tcp,
@@ -24,4 +25,5 @@ GROUPS = [
     cases_not_tls.GROUP,
     cases_upgrades.GROUP,
     cases_dtls.GROUP,
+    cases_openvpn.GROUP,
 ]
