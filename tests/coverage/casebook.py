@@ -60,7 +60,7 @@ def said(result: Result) -> Said:
 def _name(endpoint: Mapping[str, Any]) -> str:
     if endpoint["role"] == "client":
         return f"{endpoint['ip']} (client)"
-    return f"{endpoint['ip']}:{endpoint['port']}"
+    return f"{endpoint['ip']}:{endpoint['port']}" if endpoint["port"] else endpoint["ip"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.coverage import (
     cases_dtls,
+    cases_eap,
     cases_fragments,
     cases_layers,
     cases_not_tls,
@@ -26,4 +27,5 @@ GROUPS = [
     cases_upgrades.GROUP,
     cases_dtls.GROUP,
     cases_openvpn.GROUP,
+    cases_eap.GROUP,
 ]
