@@ -98,6 +98,11 @@ impl Conversations {
         }
     }
 
+    /// How many clues are known, by the order in which they are forgotten.
+    pub(crate) fn held(&self) -> u64 {
+        self.order.len() as u64
+    }
+
     /// What comes is another capture.
     pub(crate) fn finish(&mut self) {
         self.known.clear();
