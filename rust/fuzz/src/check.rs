@@ -114,6 +114,7 @@ fn check_held(limits: &Limits, engine: &Engine) {
     assert!(held.state_bytes <= limits.state_bytes_total, "{} bytes of state", held.state_bytes);
     assert!(held.fragments <= limits.fragments, "{} packets in fragments", held.fragments);
     assert!(held.fragment_bytes <= limits.fragment_bytes, "{} fragment bytes", held.fragment_bytes);
+    assert!(held.eap_clues <= limits.eap_clues, "{} clues to EAP conversations", held.eap_clues);
 }
 
 fn add(facts: &mut Facts, more: Facts) {
@@ -161,7 +162,8 @@ fn check_flows(facts: &Facts, counters: &Counters) -> BTreeMap<u64, FlowTotals> 
         + counters.ip_malformed
         + counters.tcp_malformed
         + counters.udp_malformed
-        + counters.tunnel_unreadable;
+        + counters.tunnel_unreadable
+        + counters.eap_malformed;
     // A frame that makes a packet whole goes on as that packet, perhaps as a fragment of another.
     let held = counters.fragments - counters.packets_reassembled;
     assert_eq!(in_flows + unread + held, counters.packets, "packets vanished, or count twice");

@@ -105,6 +105,11 @@ impl Conversations {
         self.clock_ns = 0;
     }
 
+    /// How many clues it holds.
+    pub(crate) fn held_clues(&self) -> u64 {
+        self.known.len().max(self.order.len()) as u64
+    }
+
     // --- RADIUS ---
 
     /// Whether a datagram may be RADIUS with EAP, by its first bytes and ports.

@@ -55,6 +55,7 @@ pub struct Held {
     pub state_bytes: u64,
     pub fragments: u64,
     pub fragment_bytes: u64,
+    pub eap_clues: u64,
 }
 
 /// The decoder: flow state goes on from batch to batch.
@@ -190,7 +191,8 @@ impl Engine {
     #[must_use]
     pub fn held(&self) -> Held {
         let (fragments, fragment_bytes) = self.fragments.held();
-        let mut held = Held { fragments, fragment_bytes, ..Held::default() };
+        let eap_clues = self.conversations.held_clues();
+        let mut held = Held { fragments, fragment_bytes, eap_clues, ..Held::default() };
         for flow in self.flows.all() {
             let waiting_bytes = flow.waiting_bytes();
             held.flows += 1;
