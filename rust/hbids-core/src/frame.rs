@@ -3,7 +3,7 @@
 use crate::eapol::read_eapol;
 use crate::fragment::Whole;
 use crate::layers::{Dropped, Found, Fragment, Layer, Step, Walk};
-use crate::link::{first_layer, read_ethernet, read_mpls, read_ppp, read_pppoe, read_vlan, Stations};
+use crate::link::{first_layer, read_ethernet, read_mpls, read_ppp, read_pppoe, read_vlan, Link};
 use crate::network::{read_ip, read_ip_payload};
 use crate::run::Limits;
 use crate::transport::{read_tcp, read_udp};
@@ -23,7 +23,7 @@ impl FrameReader {
     /// What `frame` holds, or the counter that says why it holds nothing.
     pub(crate) fn read<'a>(&self, link_type: u16, frame: &'a [u8]) -> Result<Found<'a>, Dropped> {
         let (layer, data) = first_layer(link_type, frame)?;
-        self.walk(Walk::new(), Stations::of_link(link_type, frame), layer, data)
+        self.walk(Walk::new(), Link { link_type, data: frame }, layer, data)
     }
 
     /// Go on behind the IP header of the fragment that made a packet whole.
@@ -31,7 +31,7 @@ impl FrameReader {
         let mut walk = last.walk;
         walk.claimed = whole.length;
         match read_ip_payload(&mut walk, last.key.version, whole.protocol, &whole.data)? {
-            Step::Next(layer, data) => self.walk(walk, Stations::default(), layer, data),
+            Step::Next(layer, data) => self.walk(walk, Link::ethernet(&[]), layer, data),
             Step::Found(found) => Ok(found),
         }
     }
@@ -39,7 +39,7 @@ impl FrameReader {
     fn walk<'a>(
         &self,
         mut walk: Walk,
-        mut stations: Stations<'a>,
+        mut link: Link<'a>,
         mut layer: Layer,
         mut data: &'a [u8],
     ) -> Result<Found<'a>, Dropped> {
@@ -50,7 +50,7 @@ impl FrameReader {
             }
             (layer, data) = match layer {
                 Layer::Ethernet => {
-                    stations = Stations::of_ethernet(data);
+                    link = Link::ethernet(data);
                     read_ethernet(data)?
                 }
                 Layer::Vlan => read_vlan(&mut walk, data)?,
@@ -58,7 +58,7 @@ impl FrameReader {
                 Layer::Pppoe => read_pppoe(data)?,
                 Layer::Ppp => read_ppp(data)?,
                 Layer::Gre => read_gre(data)?,
-                Layer::Eapol => return read_eapol(&walk, stations, data).map(Found::Eapol),
+                Layer::Eapol => return read_eapol(&walk, link, data).map(Found::Eapol),
                 Layer::Tcp => return read_tcp(&walk, data).map(Found::Segment),
                 Layer::Ip | Layer::Udp => {
                     let step = if layer == Layer::Ip {

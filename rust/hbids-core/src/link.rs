@@ -11,8 +11,9 @@ const LINK_SLL2: u16 = 276;
 /// Address families that BSD systems and Linux write for IPv4 and IPv6 on loopback captures.
 const NULL_FAMILIES: [u32; 5] = [2, 10, 24, 28, 30];
 
+pub(crate) type Mac = [u8; 6];
 /// Of all next to each other that speak EAPOL.
-pub(crate) const GROUP_MAC: [u8; 6] = [0x01, 0x80, 0xC2, 0x00, 0x00, 0x03];
+pub(crate) const GROUP_MAC: Mac = [0x01, 0x80, 0xC2, 0x00, 0x00, 0x03];
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86DD;
@@ -22,25 +23,28 @@ const PPPOE_SESSION: u8 = 0;
 const PPPOE_HEADER_BYTES: usize = 6;
 const CONTROL_WORD_BYTES: usize = 4;
 
-/// MAC addresses of the innermost Ethernet header, each with what follows it; fewer bytes where there is none.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Stations<'a> {
-    pub(crate) target: &'a [u8],
-    pub(crate) source: &'a [u8],
+/// The innermost header with MAC addresses, and what follows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Link<'a> {
+    pub(crate) link_type: u16,
+    pub(crate) data: &'a [u8],
 }
 
-impl<'a> Stations<'a> {
-    /// Cooked frames do not tell who they are for: it may be any that speak EAPOL.
-    pub(crate) fn of_link(link_type: u16, frame: &'a [u8]) -> Self {
-        match link_type {
-            LINK_SLL => Self { target: &GROUP_MAC, source: rest(frame, 6) },
-            LINK_SLL2 => Self { target: &GROUP_MAC, source: rest(frame, 12) },
-            _ => Self::default(),
-        }
+impl<'a> Link<'a> {
+    pub(crate) fn ethernet(data: &'a [u8]) -> Self {
+        Self { link_type: LINK_ETHERNET, data }
     }
 
-    pub(crate) fn of_ethernet(data: &'a [u8]) -> Self {
-        Self { target: data, source: rest(data, 6) }
+    /// Target and source. Cooked frames do not tell who they are for: it may be any that speak EAPOL. Zeros where there
+    /// are none.
+    pub(crate) fn macs(&self) -> [Mac; 2] {
+        let mac = |at: usize| rest(self.data, at).first_chunk().copied().unwrap_or_default();
+        match self.link_type {
+            LINK_ETHERNET => [mac(0), mac(6)],
+            LINK_SLL => [GROUP_MAC, mac(6)],
+            LINK_SLL2 => [GROUP_MAC, mac(12)],
+            _ => [Mac::default(); 2],
+        }
     }
 }
 
