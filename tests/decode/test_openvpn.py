@@ -246,6 +246,19 @@ def test_a_lost_segment_costs_no_more_than_its_packets(decode: Decode) -> None:
     assert decoded.drops == {"stream_gaps": 2, "openvpn_gaps": 1}
 
 
+def test_bytes_lost_between_packets_leave_what_is_clear_clear(decode: Decode) -> None:
+    vpn = greeted(over_tcp=True)
+    vpn.say(TO_CLIENT, tls.ccs() + tls.finished())
+    vpn.data(TO_SERVER)
+    vpn.connection.lose(vpn.connection.packets[-1])
+    vpn.data(TO_CLIENT)  # acknowledges what the capture lost
+    vpn.connection.segment(TO_SERVER)
+    vpn.say(TO_SERVER, tls.heartbeat(73, 9, tls.noise(50)))
+    vpn.wait(1)
+    vpn.data(TO_CLIENT)
+    check(decode(vpn).heartbeats[0], protection=Protection.CLEAR, kind=Kind.MALFORMED, message_type=73)
+
+
 def test_a_connection_that_ends_within_a_packet_gives_what_came(decode: Decode) -> None:
     vpn = greeted(over_tcp=True)
     vpn.say(TO_SERVER, LIE)
@@ -273,6 +286,18 @@ def test_a_flow_with_tls_counts_as_tls_in_the_flow_table(decode: Decode) -> None
     ended = {int(row["client_port"]): int(row["end_reason"]) for row in decoded.flows}
     assert ended[40_000] == EndReason.CAPTURE_END
     assert decoded.drops == {"flows_evicted": 17}
+
+
+def test_a_flood_of_resets_holds_no_more_than_it_may(decode: Decode) -> None:
+    talking = greeted()
+    flood = [Vpn() for _ in range(40)]
+    for number, other in enumerate(flood):
+        other.datagrams.client = ("10.0.0.9", 50_000 + number)
+        other.wait(number / 1_000)
+        other.reset()
+    decoded = decode(talking.attack(), *flood, limits=Limits(state_bytes_total=10_000))
+    assert column(decoded.heartbeats, "answers_message") == [0, 1]
+    assert decoded.drops["flows_evicted"] > 30
 
 
 def test_the_whole_program_judges_the_endpoint(tmp_path: Path, engine_name: str, *, over_tcp: bool) -> None:

@@ -46,7 +46,9 @@ impl Inside {
         let flow = self.flow.get_or_insert_with(|| Box::new(outer.within(self.midstream)));
         for (own, other) in flow.sides.iter_mut().zip(&outer.sides) {
             (own.packets, own.bytes) = (other.packets, other.bytes);
-            own.lost |= other.has_lost();
+            if other.has_lost() {
+                own.holes.get_or_insert_default().lost_until = Some(other.next_seq);
+            }
         }
         flow.client_side = outer.client_side;
         work(flow);

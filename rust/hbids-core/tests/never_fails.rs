@@ -169,6 +169,10 @@ fn frames_that_nearly_make_sense_are_counted_and_survived() {
             let (data, rows) = batch(&mut dice, 100, &mut time_ns);
             engine.feed(&data, &rows);
             fed += 100;
+            let (held, limits) = (engine.held(), small_limits());
+            assert!(held.out_of_order_bytes <= limits.out_of_order_bytes_total, "seed {seed}: {held:?}");
+            assert!(held.most_out_of_order_bytes <= limits.out_of_order_bytes, "seed {seed}: {held:?}");
+            assert!(held.state_bytes <= limits.state_bytes_total, "seed {seed}: {held:?}");
         }
         while engine.has_flows() {
             engine.finish(3);
