@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
+from scapy.layers.vxlan import VXLAN
+
 from hbids.facts import Verdict
 from tests.capture.build import Frame
 from tests.coverage.casebook import LEAK, Group
 from tests.coverage.exchanges import ASKED, FULL, SEALED_LEAK, SEALED_LEAK_BYTES
 from tests.support import openvpn, tls
 from tests.support.conversation import TO_CLIENT, TO_SERVER
+from tests.support.framing import ETHERNET
 from tests.support.openvpn import HMAC_BYTES, PAYLOAD_BYTES, Vpn, greeted, sealed_by_tls_crypt, sealing
+from tests.support.tunnels import over, udp
 
 GROUP = Group(
     "OpenVPN",
@@ -63,6 +67,15 @@ def behind_a_proxy() -> list[Frame]:
     return vpn.reset().greet().attack().frames()
 
 
+@leak("in VXLAN", made_by="scapy")
+def in_a_tunnel() -> list[Frame]:
+    frames = []
+    for frame in attacked():
+        data = ETHERNET.wrap(over(*udp(4789, VXLAN(vni=1)))(frame.data))
+        frames.append(Frame(frame.time_ns, data, len(data)))
+    return frames
+
+
 # --- packets as the network brings them -------------------------------------------------------------------------------
 
 
@@ -71,6 +84,14 @@ def answered(vpn: Vpn) -> list[bytes]:
     vpn.say(TO_SERVER, tls.request(0x4000))
     answer = b"".join(tls.answer(0x4000))
     return [vpn.next(TO_CLIENT, piece) for piece in tls.cut(answer, range(PAYLOAD_BYTES, len(answer), PAYLOAD_BYTES))]
+
+
+@GROUP.case("glued to the ClientHello, in packets of ten bytes", 1016000, verdict=Verdict.ATTEMPTED)
+def glued_to_the_hello() -> list[Frame]:
+    vpn = Vpn().reset()
+    vpn.say(TO_SERVER, tls.client_hello() + tls.request(0x4000), size=10)
+    vpn.say(TO_CLIENT, tls.server_hello())
+    return vpn.frames()
 
 
 @leak("packets out of order")
@@ -179,6 +200,11 @@ for carrier, over_tcp in CARRIERS.items():
 @GROUP.case("only the client's packets", 1016003, verdict=Verdict.ATTEMPTED)
 def client_alone() -> list[Frame]:
     return greeted().attack().lose_way(TO_CLIENT).frames()
+
+
+@GROUP.case("only the server's packets: estimated", 1016120, verdict=Verdict.LEAKED, estimated=0x4000)
+def server_alone() -> list[Frame]:
+    return greeted().attack().lose_way(TO_SERVER).frames()
 
 
 # --- tls-crypt --------------------------------------------------------------------------------------------------------
