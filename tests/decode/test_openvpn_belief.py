@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hbids.facts import Kind, Phase, Protection, TlsStart, Transport
 from tests.support import dtls, openvpn, tls
-from tests.support.conversation import TO_CLIENT, TO_SERVER, connected
-from tests.support.decoding import check, column, decode_conversations
+from tests.support.conversation import TO_CLIENT, TO_SERVER, batch_of, connected
+from tests.support.decoding import check, column, decode_batches, decode_conversations
 from tests.support.openvpn import HMAC_BYTES, Vpn, framed, greeted, sealed_by_tls_crypt
 
 if TYPE_CHECKING:
@@ -53,6 +53,21 @@ def test_joined_late_after_sealing_began(decode: Decode, *, over_tcp: bool) -> N
     request, response = decode(vpn).heartbeats
     check(request, protection=Protection.SEALED, midstream=1, record_length=61)
     check(response, protection=Protection.SEALED, answers_message=1, records=2)
+
+
+@pytest.mark.parametrize("dtls_first", [True, False])
+def test_dtls_and_a_channel_joined_late_on_the_same_ports_are_each_told_as_they_are(
+    engine_name: str, *, dtls_first: bool
+) -> None:
+    vpn = joined(greeted()).attack()
+    exchange = dtls.Exchange(client=vpn.datagrams.client, server=vpn.datagrams.server)
+    exchange.greet()
+    parts = [exchange.frames, vpn.frames()]
+    frames = [frame for part in (parts if dtls_first else parts[::-1]) for frame in part]
+    decoded = decode_batches(engine_name, [batch_of(frames)])
+    check(decoded.sessions[0], transport=Transport.DTLS, midstream=int(not dtls_first))
+    assert column(decoded.heartbeats, "midstream") == [1, 1]
+    check(decoded.flows[0], midstream=int(not dtls_first))
 
 
 def test_with_the_hello_seen_only_the_resets_are_missing(decode: Decode, *, over_tcp: bool) -> None:

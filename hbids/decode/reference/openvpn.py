@@ -214,8 +214,9 @@ class OpenVpn:
         while len(channels) >= max(1, self._run.limits.openvpn_sessions):
             self._end(next((channel for channel in channels if not channel.session.is_tls), channels[0]))
         midstream = (packet.packet_id or 0) > FIRST_WITH_TLS
-        if midstream and not any(self.speaks) and self._flow.session.transport is Transport.DTLS:
-            self._flow.midstream = True
+        outer = self._flow.session
+        if midstream and not any(self.speaks) and outer.transport is Transport.DTLS and not outer.said_hello:
+            self._flow.midstream = outer.midstream = True
         channels.append(Channel(self._run, self._flow, packet.key_id, midstream=midstream))
         return channels[-1]
 

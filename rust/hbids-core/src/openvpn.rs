@@ -288,7 +288,7 @@ impl OpenVpn {
             self.end_channel(run, outer, idle);
         }
         let midstream = packet.packet_id.is_some_and(|id| id > FIRST_WITH_TLS);
-        outer.midstream |= midstream && self.speaks == [false; 2] && outer.is_dtls();
+        outer.midstream |= midstream && self.speaks == [false; 2] && outer.is_dtls() && !outer.said_hello;
         self.channels.push(Channel::new(packet.key_id, midstream));
         self.channels.len() - 1
     }
