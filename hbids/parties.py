@@ -1,7 +1,7 @@
 """Whose memory rows of facts speak of, and who is after it.
 
-An endpoint is an address and a port over TLS or DTLS; a client is an endpoint without a port, since its ports mean
-nothing. Addresses travel as two 64-bit words.
+An endpoint is an address and a port over an IP protocol and TLS or DTLS; a client is an endpoint without a port, since
+its ports mean nothing. Addresses travel as two 64-bit words.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ __all__ = [
     "words_text",
 ]
 
-_PROTOCOL_UDP = 17
 _MOST_PARSED = 4_096
 _MAPPED = np.uint64(0xFFFF0000)
 """Low half of the second word of an IPv4-mapped address."""
@@ -42,7 +41,7 @@ class Parties:
     """Of n rows; every array has shape (n,)."""
 
     victims: Keys
-    """The endpoint's address in two words, and its port, side and transport in one."""
+    """The endpoint's address in two words; its port, side, transport and IP protocol in one."""
     sources: tuple[Words, Words]
     """The address."""
     endpoints: Words
@@ -77,6 +76,7 @@ def of_rows(rows: Rows, server_is_victim: Flags) -> Parties:
         servers, clients = _chosen(server_is_victim, servers, clients), _chosen(server_is_victim, clients, servers)
         port_and_side = np.where(server_is_victim, port_and_side, np.uint64(Direction.TO_CLIENT << 16))
     last = port_and_side | rows["transport"].astype(np.uint64) << np.uint64(24)
+    last |= rows["protocol"].astype(np.uint64) << np.uint64(32)
     return Parties((*servers, last), clients, fingerprint(*servers, last))
 
 
@@ -84,9 +84,9 @@ def victim_key(finding: Finding) -> tuple[int, int, int]:
     """The words of the endpoint that a finding speaks of, as in :attr:`Parties.victims`."""
     flow, side = finding.flow, finding.victim
     address, port = (flow.client_ip, 0) if side == Direction.TO_CLIENT else (flow.server_ip, flow.server_port)
-    transport = Transport.DTLS if flow.protocol == _PROTOCOL_UDP else Transport.TLS
     side = Direction.TO_CLIENT if side == Direction.TO_CLIENT else Direction.TO_SERVER
-    return (*address_words(address), port | side << 16 | transport << 24)
+    transport = Transport[finding.context["transport"].upper()]
+    return (*address_words(address), port | side << 16 | transport << 24 | flow.protocol << 32)
 
 
 def networks_of(addresses: tuple[Words, Words]) -> tuple[Words, Words]:

@@ -15,12 +15,11 @@ import numpy as np
 from hbids.capture import Problem, open_capture
 from hbids.config import Config
 from hbids.decode.engine import open_engine
-from hbids.detect import open_detectors
-from hbids.detect.common import forgotten
-from hbids.detect.tool import ToolRecogniser
+from hbids.detect import Detection
 from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
-from hbids.measures import is_sealed, overread_bytes
-from hbids.stats import EndpointLedger
+from hbids.keyed import MOST_ENTRIES
+from hbids.measures import Measured
+from hbids.stats import EndpointLedger, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +36,8 @@ class Analysis:
     """Facts to findings and totals: what all ways of use share, however the facts arrive."""
 
     def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
-        self._detectors = open_detectors(config.thresholds)
-        self._tools = ToolRecogniser()
+        self.statistics = Statistics(config.memory, config.thresholds)
+        self._detection = Detection(config.thresholds)
         self._ledger = EndpointLedger()
         self._home = [ip_network(network) for network in config.home_networks]
         self._on_finding = on_finding
@@ -46,33 +45,63 @@ class Analysis:
         self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
         self.sessions: Counter[str] = Counter(tls=0, dtls=0)
         self.victims_outside_home = 0
+        """Findings about endpoints elsewhere."""
         self.tls13_sessions = 0
 
     def add(self, facts: Facts) -> None:
         """Take one step's facts."""
-        if not (len(facts.heartbeats) or len(facts.sessions) or len(facts.flows)):
-            return
-        for transport in Transport:
-            count = np.count_nonzero(facts.sessions["transport"] == transport)
-            self.sessions[transport.name.lower()] += int(count)
-        self.tls13_sessions += int(np.count_nonzero(facts.sessions["tls_version"] == _TLS_1_3))
-        if len(facts.heartbeats):
-            self._count(facts.heartbeats[facts.heartbeats["is_final"] == 1])
-        self._ledger.add_facts(facts)
-        findings = [finding for detector in self._detectors for finding in detector.update(facts)]
-        findings += self._tools.attribute(facts, findings)
-        findings.sort(key=lambda finding: finding.time_ns)  # stable: within a packet, in the order of the detectors
-        for finding in findings:
-            if self._home and not self._victim_is_home(finding):
-                self.victims_outside_home += 1
-                continue
-            self.alerts[finding.sid] += 1
-            self._ledger.add_finding(finding)
-            self._on_finding(finding)
+        nothing = Facts.empty()
+        if len(facts.sessions):
+            for transport in Transport:
+                count = np.count_nonzero(facts.sessions["transport"] == transport)
+                self.sessions[transport.name.lower()] += int(count)
+            self.tls13_sessions += int(np.count_nonzero(facts.sessions["tls_version"] == _TLS_1_3))
+            for start in range(0, len(facts.sessions), MOST_ENTRIES):
+                sessions = facts.sessions[start : start + MOST_ENTRIES]
+                self._ledger.add_sessions(sessions)
+                self._judge(nothing.heartbeats, sessions, nothing.flows)
+        for heartbeats in self.statistics.pieces(facts.heartbeats):
+            self._judge(heartbeats, nothing.sessions, nothing.flows)
+        for start in range(0, len(facts.flows), MOST_ENTRIES):
+            self._judge(nothing.heartbeats, nothing.sessions, facts.flows[start : start + MOST_ENTRIES])
+
+    def finish(self) -> None:
+        """Tell what remains to be told."""
+        for finding in self._detection.totals(self.statistics.current):
+            self._tell(finding)
+
+    def _judge(self, heartbeats: Rows, sessions: Rows, flows: Rows) -> None:
+        measured = Measured(heartbeats)
+        tallies = self.statistics.count(measured)
+        if len(heartbeats):
+            self._count(measured)
+            self._ledger.add_heartbeats(measured)
+            self._ledger.add_newcomers(measured.parties[tallies.newcomers])
+        found = self._detection.find(measured, tallies, sessions, flows)
+        for name, findings in found.items():
+            found[name] = [finding for finding in findings if self._is_ours(finding)]
+            for finding in found[name]:
+                self._ledger.add_finding(finding)
+        for finding in self._detection.tell(found):
+            self._tell(finding)
+
+    def _is_ours(self, finding: Finding) -> bool:
+        ours = self._is_home(
+            finding.flow.client_ip if finding.victim == Direction.TO_CLIENT else finding.flow.server_ip
+        )
+        self.victims_outside_home += not ours
+        return ours
+
+    def _is_home(self, ip: str) -> bool:
+        return not self._home or any(ip_address(ip) in network for network in self._home)
+
+    def _tell(self, finding: Finding) -> None:
+        self.alerts[finding.sid] += 1
+        self._on_finding(finding)
 
     def endpoints(self) -> list[dict[str, Any]]:
         """As in the summary."""
-        endpoints = self._ledger.endpoints()
+        endpoints = [endpoint for endpoint in self._ledger.endpoints() if self._is_home(endpoint["ip"])]
         for endpoint in endpoints:
             for name in ("first_seen", "last_seen"):
                 endpoint[name] = _utc(endpoint[name])
@@ -81,25 +110,22 @@ class Analysis:
     def drops(self) -> dict[str, int]:
         """What this side of the facts left out."""
         dropped = {
-            "detectors_forgot": sum(map(forgotten, [*self._detectors, self._tools])),
+            "detectors_forgot": self._detection.forgotten,
             "endpoints_dropped": self._ledger.dropped,
             "sources_dropped": self._ledger.sources_dropped,
+            "statistics_forgot": self.statistics.evicted,
             "tls13_sessions": self.tls13_sessions,
             "victims_outside_home": self.victims_outside_home,
         }
         return {name: count for name, count in dropped.items() if count}
 
-    def _count(self, rows: Rows) -> None:
-        sealed = is_sealed(rows)
-        self.heartbeats["sealed"] += int(np.count_nonzero(sealed))
+    def _count(self, heartbeats: Measured) -> None:
+        final, kinds = heartbeats.final, heartbeats.rows["kind"]
+        clear = final & ~heartbeats.sealed
+        self.heartbeats["sealed"] += int(np.count_nonzero(final & heartbeats.sealed))
         for name, kind in (("requests", Kind.REQUEST), ("responses", Kind.RESPONSE), ("malformed", Kind.MALFORMED)):
-            self.heartbeats[name] += int(np.count_nonzero(~sealed & (rows["kind"] == kind)))
-        self.heartbeats["overread_requests"] += int(np.count_nonzero(overread_bytes(rows)))
-
-    def _victim_is_home(self, finding: Finding) -> bool:
-        flow = finding.flow
-        victim = ip_address(flow.client_ip if finding.victim == Direction.TO_CLIENT else flow.server_ip)
-        return any(victim in network for network in self._home)
+            self.heartbeats[name] += int(np.count_nonzero(clear & (kinds == kind)))
+        self.heartbeats["overread_requests"] += int(np.count_nonzero(final & (heartbeats.overread > 0)))
 
 
 @dataclass(slots=True)
@@ -183,6 +209,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
         if stopped:
             break
 
+    analysis.finish()
     seconds = {
         "capture": span.seconds(),
         "wall": round(time.monotonic() - clocks[0], 6),

@@ -24,16 +24,22 @@ __all__ = ["CONTEXT_KEYS", "Signature", "load", "shipped", "shipped_files"]
 
 CONTEXT_KEYS = frozenset(
     {
+        "alert_id",
         "answer_bytes",
         "answer_records",
         "answers",
+        "answers_per_hour",
         "claimed_length",
         "conflicts",
         "evidence",
+        "first_seen",
+        "key_effort",
+        "last_seen",
         "leaked_bytes",
         "leaked_bytes_estimated",
         "message_id",
         "midstream",
+        "network",
         "overread",
         "phase",
         "present_length",

@@ -87,6 +87,7 @@ _UNSEEN = {
     "record_overlong": "TLS records longer than allowed",
     "segments_refused": "TCP segments their receiver refused (decoys, or damage)",
     "sources_dropped": "source addresses beyond what an endpoint's entry holds",
+    "statistics_forgot": "sources, endpoints and others no longer counted (memory in the configuration)",
     "stream_gaps": "holes in TCP streams or EAP (packets missing from the capture)",
     "tcp_malformed": "broken TCP headers",
     "tls13_sessions": "sessions of TLS 1.3, whose record types are sealed",
