@@ -381,7 +381,7 @@ TALLY_DTYPE = np.dtype(
         ("requests", "<i8"),
         ("suspicious", "<i8"),  # of the requests
         ("answers", "<i8"),  # leaking ones
-        ("sources", "<i8"),  # addresses that took something; above some hundred an estimate
+        ("sources", "<i8"),  # addresses that took something; above 300 an estimate
         ("leaked_bytes", "<i8"),
         ("leaked_bytes_estimated", "<i8"),
         ("standing", "u1"),  # Standing

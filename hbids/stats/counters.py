@@ -95,6 +95,7 @@ class Counters(KeyedTable):
 def _added(one: npt.NDArray[np.void], two: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     one["first_ns"] = np.minimum(one["first_ns"], two["first_ns"])
     one["last_ns"] = np.maximum(one["last_ns"], two["last_ns"])
+    one["sources"] = np.maximum(one["sources"], two["sources"])  # who may have more than one counts them anew
     for name in SUMS:
         one[name] += two[name]
     newer, same = two["window"] > one["window"], two["window"] == one["window"]
@@ -111,9 +112,10 @@ def _count_windows(
     end_ns = events["end_ns"]
     first_ns, last_ns = int(end_ns.min()), int(end_ns.max())
     leaked = sums["leaked_bytes"] + sums["leaked_bytes_estimated"]
-    added: tuple[Integers | None, ...] = (sums.get("requests"), sums["answers"], leaked)
+    in_all: tuple[Integers | None, ...] = (sums.get("requests"), sums["answers"], leaked)
     for kind, length_ns in enumerate(WINDOW_NS):
         newest: Integers | int = last_ns // length_ns
+        added = in_all
         if first_ns // length_ns != newest:
             window = end_ns // length_ns
             newest = groups.largest(window)

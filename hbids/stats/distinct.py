@@ -1,7 +1,7 @@
 """Counters that also tell how many different sources there were.
 
 Distinct sources are counted by HyperLogLog sketches (Apache DataSketches): at most 4 KB each whatever the number. Up to
-about 400 sources the count is exact but for chance; above, two of three counts are right to within 1.6 % and nearly all
+about 300 sources the count is exact but for chance; above, two of three counts are right to within 1.6 % and nearly all
 to within 5 %. Sketches of two sensors add up like counters do.
 """
 
