@@ -64,8 +64,8 @@ class Story:
     window: int = 0
     rank: int = 0
     """Of the gravest that was found in this window."""
-    packet: tuple[int, int] = (0, 0)
-    """Time and packet of what was told last."""
+    last: tuple[int, int, int] | None = None
+    """Time, packet and leaked bytes of what was told last."""
     tales: dict[TaleKey, Tale] = field(default_factory=dict)
 
 
@@ -113,7 +113,7 @@ class Discipline:
         why = self._why_told(story, tale, finding)
         if not why:
             return None
-        story.packet = _packet(finding)
+        story.last = _gist(finding)
         self._latest_ns = max(self._latest_ns, finding.time_ns)
         name = _alert_id(finding.sid, finding.verdict, key, story, *why)
         return replace(finding, context=_in_series(finding) | {"alert_id": name})
@@ -130,9 +130,9 @@ class Discipline:
         if tale.window != story.window and not (again and series.once):
             tale.window = story.window
             why = () if again and _rank(finding) < story.rank else ("new",)
-            if series.together and story.packet == _packet(finding):  # sums up what was just told
+            if series.together and story.last == _gist(finding):  # sums up one thing, which was just told
                 why = ()
-                tale.told = max(tale.told, 1)
+                tale.told = count
         if not series.together:
             who = " ".join(map(str, series.key)) or _source(finding)
             if who not in tale.names and len(tale.names) < self._most_names:
@@ -156,8 +156,9 @@ def _source(finding: Finding) -> str:
     return finding.flow.server_ip if finding.victim == Direction.TO_CLIENT else finding.flow.client_ip
 
 
-def _packet(finding: Finding) -> tuple[int, int]:
-    return finding.time_ns, finding.flow.packet_number
+def _gist(finding: Finding) -> tuple[int, int, int]:
+    leaked = finding.context.get("leaked_bytes", 0) + finding.context.get("leaked_bytes_estimated", 0)
+    return finding.time_ns, finding.flow.packet_number, leaked
 
 
 def _rank(finding: Finding) -> int:
