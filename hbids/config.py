@@ -192,6 +192,12 @@ class Memory:
     endpoints: int = field(default=262_144, metadata={"least": _STEP})
     """Endpoints that were asked: about 40 MB; more than the internet is known to have left."""
 
+    flows: int = field(default=1_000_000, metadata={"least": _STEP})
+    """Flows with heartbeats that a state remembers (``--state``), so that none counts twice: about 50 MB."""
+
+    save_interval_ns: int = 60 * _SECOND_NS
+    """How often the state is saved meanwhile, by the clock on the wall: what a crash may lose."""
+
     stories: int = field(default=65_536, metadata={"least": _STEP})
     """Endpoints with alerts whose telling goes on: about 1.5 KB each."""
 

@@ -16,20 +16,60 @@ from hbids.capture import Problem, open_capture
 from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.detect import Detection
+from hbids.errors import UserInputError
 from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
 from hbids.keyed import MOST_ENTRIES
 from hbids.measures import Measured
 from hbids.stats import EndpointLedger, Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hbids.facts import FrameBatch
+    from hbids.state import Part
 
 __all__ = ["Analysis", "Result", "replay"]
 
 _ALWAYS_COUNTED = ("packets", "bytes", "flows")
 _TLS_1_3 = 0x0304
+
+
+class Keeper:
+    """Keeps an analysis in a state file, from run to run, for all ways of use: what a crash may lose is what came since
+    the last save. A file that cannot be written is left alone from then on; ``failure`` tells of it."""
+
+    def __init__(self, path: str | os.PathLike[str], analysis: Analysis, config: Config) -> None:
+        """Raises UserInputError when the file cannot be gone on from."""
+        from hbids.state import StateFile
+
+        self._file = StateFile(os.fspath(path))
+        self._analysis = analysis
+        self._interval_s = config.memory.save_interval_ns / 1e9
+        self.failure: str | None = None
+        try:
+            analysis.restore(self._file.load())
+        except UserInputError:
+            self._file.close()
+            raise
+        self._saved_s = time.monotonic()
+
+    def save_now_and_then(self) -> None:
+        """Save when it is time."""
+        if time.monotonic() - self._saved_s >= self._interval_s:
+            self._save()
+            self._saved_s = time.monotonic()
+
+    def close(self) -> None:
+        """Save for the last time."""
+        self._save()
+        self._file.close()
+
+    def _save(self) -> None:
+        if self.failure is None:
+            try:
+                self._file.save(self._analysis.parts())
+            except OSError as error:
+                self.failure = f"cannot be written, {error.strerror or error}: the next run goes on from what was saved"
 
 
 class Analysis:
@@ -69,6 +109,15 @@ class Analysis:
         """Tell what remains to be told."""
         for finding in self._detection.totals(self.statistics.current):
             self._tell(finding)
+
+    def parts(self) -> dict[str, Part]:
+        """What the next run shall know of this one."""
+        return self.statistics.parts() | self._detection.parts()
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on where an earlier run ended."""
+        self.statistics.restore(parts)
+        self._detection.restore(parts)
 
     def _judge(self, heartbeats: Rows, sessions: Rows, flows: Rows) -> None:
         measured = Measured(heartbeats)
@@ -112,6 +161,7 @@ class Analysis:
         dropped = {
             "detectors_forgot": self._detection.forgotten,
             "endpoints_dropped": self._ledger.dropped,
+            "heartbeats_repeated": self.statistics.repeated,
             "sources_dropped": self._ledger.sources_dropped,
             "statistics_forgot": self.statistics.evicted,
             "tls13_sessions": self.tls13_sessions,
@@ -144,6 +194,13 @@ class Result:
     flows: Rows = field(default_factory=lambda: Facts.empty().flows)
     totals: dict[str, Any] = field(default_factory=dict)
 
+    def keep(self, steps: list[Facts]) -> None:
+        """Put the tables of all steps together."""
+        heartbeats = np.concatenate([facts.heartbeats for facts in steps])
+        self.heartbeats = heartbeats[heartbeats["is_final"] == 1]
+        self.sessions = np.concatenate([facts.sessions for facts in steps])
+        self.flows = np.concatenate([facts.flows for facts in steps])
+
     def summary(self) -> dict[str, Any]:
         """The totals of the run, as docs/eve.md describes them."""
         return {"engine": self.engine, "sources": self.sources, **self.totals}
@@ -158,13 +215,15 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     facts_sink: Callable[[Facts], None] | None = None,
     collect: bool = True,
     stop: Callable[[], bool] | None = None,
+    state: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Judge capture files, directories (each one rolling capture) or ``-`` (standard input).
 
     Never raises for what is in them: what could not be read is told in ``Result.problems``. ``on_finding`` gets every
     finding as it is made, ``facts_sink`` the facts of every step, ``on_progress`` (bytes done, bytes in all or None).
-    ``collect`` keeps findings and tables in the result; ``stop`` is asked after each batch. Raises
-    :class:`~hbids.decode.engine.EngineUnavailable` when ``engine`` is "native" and not installed.
+    ``collect`` keeps findings and tables in the result; ``stop`` is asked after each batch. ``state`` names the file in
+    which one run remembers for the next (docs/harvest.md). Raises :class:`~hbids.decode.engine.EngineUnavailable` when
+    ``engine`` is "native" and not installed, and UserInputError when there is no going on from ``state``.
     """
     config = config or Config()
     decoder = open_engine(engine, config.limits)
@@ -178,6 +237,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
             on_finding(finding)
 
     analysis = Analysis(config, keep_finding)
+    keeper = Keeper(state, analysis, config) if state is not None else None
 
     def take(facts: Facts) -> None:
         analysis.add(facts)
@@ -196,6 +256,8 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
         for batch in capture.batches():
             span.add(batch)
             take(decoder.feed(batch))
+            if keeper:
+                keeper.save_now_and_then()
             if on_progress:
                 on_progress(done_bytes + capture.bytes_read, total_bytes)
             stopped = stop is not None and stop()
@@ -210,6 +272,10 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
             break
 
     analysis.finish()
+    if keeper:
+        keeper.close()
+        if keeper.failure:
+            result.problems.append(Problem("error", os.fspath(state or ""), None, keeper.failure))
     seconds = {
         "capture": span.seconds(),
         "wall": round(time.monotonic() - clocks[0], 6),
@@ -218,10 +284,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     result.endpoints = analysis.endpoints()
     result.totals = _totals(analysis, result.endpoints, decoder.counters()) | {"seconds": seconds}
     if tables:
-        heartbeats = np.concatenate([facts.heartbeats for facts in tables])
-        result.heartbeats = heartbeats[heartbeats["is_final"] == 1]
-        result.sessions = np.concatenate([facts.sessions for facts in tables])
-        result.flows = np.concatenate([facts.flows for facts in tables])
+        result.keep(tables)
     return result
 
 

@@ -23,7 +23,7 @@ from hbids.detect.unanswered import UnansweredDetector
 from hbids.detect.unasked import UnaskedDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from hbids.config import Thresholds
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hbids.detect.discipline import Current
     from hbids.facts import Finding, Rows, Tallies
     from hbids.measures import Measured
+    from hbids.state import Part
 
     class NewsDetector(Protocol):
         """What detectors of heartbeats have in common."""
@@ -101,6 +102,14 @@ class Detection:
         """The findings to tell of it, in the order of time; within a packet, as detectors look."""
         told = [finding for name, findings in found.items() for finding in self._discipline.tell(name, findings)]
         return sorted(told, key=lambda finding: finding.time_ns)
+
+    def parts(self) -> dict[str, Part]:
+        """What must not be forgotten from run to run."""
+        return self._discipline.parts()
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on where an earlier run ended."""
+        self._discipline.restore(parts)
 
     def totals(self, current: Current) -> list[Finding]:
         """What remains to be told at the end of a run; ``current`` gives the numbers of a finding's series by now."""

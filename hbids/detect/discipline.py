@@ -15,58 +15,26 @@ into steps; between tables they have none. So the same rows give the same alerts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hbids.detect.common import MEMORY_ENTRIES, Remembered, totals_of
+from hbids.detect.story import Story, StoryKey, Tale, document_of, story_of
 from hbids.facts import Direction, Finding, Reach, Series, Verdict
 from hbids.windows import window_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from hbids.config import Thresholds
     from hbids.facts import Rows
+    from hbids.state import Part
 
     Current = Callable[[Finding], "Rows | None"]
     """What a finding's series has come to by now, as TALLY_DTYPE, shape (1,); None where that is not known."""
 
 __all__ = ["Discipline"]
-
-StoryKey = tuple[str, str, int, int, int]
-"""Table, address, port (0 for a client), which side it is, IP protocol."""
-TaleKey = tuple[int, int]
-"""Signature and verdict."""
-
-
-@dataclass(slots=True)
-class Tale:
-    """What was told of one signature and verdict at one endpoint."""
-
-    latest: Finding
-    """Of those that have come farthest."""
-    window: int = -1
-    """In which it was last told as something new."""
-    count: int = 0
-    """Of what grows, the most that was found."""
-    told: int = 0
-    """Of that count."""
-    names: list[str] = field(default_factory=list)
-    """Those it was told of."""
-
-
-@dataclass(slots=True)
-class Story:
-    """What was told of one endpoint."""
-
-    begun_ns: int
-    window: int = 0
-    rank: int = 0
-    """Of the gravest that was found in this window."""
-    last: tuple[int, int, int] | None = None
-    """Time, packet and leaked bytes of what was told last."""
-    tales: dict[TaleKey, Tale] = field(default_factory=dict)
 
 
 class Discipline:
@@ -87,7 +55,7 @@ class Discipline:
         """What is still to be told at the end of a run: of the gravest that was told last, how far it has grown."""
         told = []
         for key, story in self._stories.items():
-            for (sid, verdict), tale in story.tales.items():
+            for tale in story.tales.values():
                 series = tale.latest.series or Series()
                 if series.growth is None or tale.window != story.window or _rank(tale.latest) < story.rank:
                     continue
@@ -95,11 +63,21 @@ class Discipline:
                 count = latest.context[series.growth]
                 if count > tale.told:
                     tale.told = tale.count = count
-                    name = _alert_id(sid, verdict, key, story, "total", count)
+                    name = _alert_id(latest, key, story, "total", count)
                     told.append(replace(latest, context=_in_series(latest) | {"alert_id": name}))
         told.sort(key=lambda finding: finding.time_ns)
         latest_ns = max([self._latest_ns, *(finding.time_ns for finding in told)])
         return [replace(finding, time_ns=latest_ns) for finding in told]
+
+    def parts(self) -> dict[str, Part]:
+        """All that was told, for the state."""
+        return {"stories": {"stories": [[key, document_of(story)] for key, story in self._stories.items()]}}
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what an earlier run has told."""
+        document = parts.get("stories")
+        for key, story in document["stories"] if isinstance(document, dict) else ():
+            self._stories.put(tuple(key), story_of(story))
 
     def _judge(self, table: str, finding: Finding) -> Finding | None:
         key = _story_key(table, finding)
@@ -109,13 +87,13 @@ class Discipline:
         if window > story.window:
             story.window, story.rank = window, 0
         story.rank = max(story.rank, _rank(finding))
-        tale = story.tales.setdefault((finding.sid, finding.verdict), Tale(finding))
+        tale = story.tales.setdefault(f"{finding.sid} {finding.verdict.word}", Tale(finding))
         why = self._why_told(story, tale, finding)
         if not why:
             return None
         story.last = _gist(finding)
         self._latest_ns = max(self._latest_ns, finding.time_ns)
-        name = _alert_id(finding.sid, finding.verdict, key, story, *why)
+        name = _alert_id(finding, key, story, *why)
         return replace(finding, context=_in_series(finding) | {"alert_id": name})
 
     def _why_told(self, story: Story, tale: Tale, finding: Finding) -> tuple[object, ...]:
@@ -189,7 +167,7 @@ def _in_series(finding: Finding) -> dict[str, Any]:
     return context
 
 
-def _alert_id(sid: int, verdict: Verdict | int, key: StoryKey, story: Story, *why: object) -> str:
+def _alert_id(finding: Finding, key: StoryKey, story: Story, *why: object) -> str:
     """The same whenever the alert comes of the same rows."""
-    parts = (sid, int(verdict), *key, story.begun_ns, story.window, *why)
+    parts = (finding.sid, finding.verdict.word, *map(str, key), story.begun_ns, story.window, *why)
     return blake2b("|".join(map(str, parts)).encode(), digest_size=8).hexdigest()

@@ -70,9 +70,10 @@ class CountersOfMany(Counters):
 
     def restore_sketches(self, sketches: Mapping[int, bytes]) -> None:
         """Take these in place of all there are."""
-        from datasketches import hll_sketch
+        if sketches:
+            from datasketches import hll_sketch
 
-        self._sketches = {key: hll_sketch.deserialize(sketch) for key, sketch in sketches.items()}
+            self._sketches = {key: hll_sketch.deserialize(sketch) for key, sketch in sketches.items()}
 
     def forget(self, rows: npt.NDArray[np.void]) -> None:
         """The sketches go with their rows."""

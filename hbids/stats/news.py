@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hbids.facts import Rows
     from hbids.keyed import Groups
 
-__all__ = ["ENDPOINT_FIELDS", "SOURCE_FIELDS", "begin_windows", "likes", "power_of_ten", "unlike_before"]
+__all__ = ["ENDPOINT_FIELDS", "OF_A_RUN", "SOURCE_FIELDS", "begin_windows", "likes", "power_of_ten", "unlike_before"]
 
 MOST_NEWCOMERS = 64
 """Sources, or ways of one, that detectors look at for each endpoint, and as many that become harvesters; more only
@@ -29,6 +29,9 @@ ENDPOINT_FIELDS = [
     ("begun_ns", "<i8"),  # of its first window; 0: nothing was seen yet
     ("next_ns", "<i8", (3,)),  # when its next window begins: for requests, answers, and leaking answers at their end
 ]
+
+OF_A_RUN = ("likes", "standing", "verdict", "newcomers", "harvesters", "burst", "burst_ns")
+"""Columns that a new run begins anew with: to it all is news."""
 
 _POWERS = 10 ** np.arange(19, dtype=np.int64)
 

@@ -19,14 +19,14 @@ _ANSWERS_OF_CHECKERS = 2
 """As many as a public checker takes from an endpoint in a run: ssltest.py does, the others take one."""
 
 
-def standing(reach: Reach, taken: Running, times_ns: Integers, thresholds: Thresholds) -> Integers:
-    """What the leaking answers up to each of n entries, which came at ``times_ns``, amount to: a Standing, shape (n,).
+def standing(reach: Reach, taken: Running, thresholds: Thresholds) -> Integers:
+    """What the leaking answers up to each of n entries amount to: a Standing, shape (n,).
 
     By source, enough answers are a harvest; by network, if it has more than one source; by behaviour, if it is shared
     by some, and a slow one only if these took more than checkers take.
     """
     answers, sources = taken["answers"], taken["sources"]
-    took_ns = times_ns - taken["first_ns"]
+    took_ns = taken["last_ns"] - taken["first_ns"]
     harvest = (answers >= thresholds.harvest_answers) & (took_ns <= answers * thresholds.harvest_slowest_interval_ns)
     harvest &= taken["leaked_bytes"] + taken["leaked_bytes_estimated"] >= thresholds.harvest_bytes
     slow = took_ns > answers * thresholds.harvest_slow_interval_ns

@@ -7,13 +7,14 @@ that sees it all.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hbids.facts import ABSENT, TALLY_DTYPE, Protection, Reach, Rows, Tallies, Verdict
-from hbids.keyed import MOST_ENTRIES, Flags, Integers, Words, fingerprint, keys_of
+from hbids.keyed import MOST_ENTRIES, Flags, Integers, KeyedTable, Words, fingerprint, keys_of
 from hbids.parties import networks_of, victim_key
 from hbids.stats import news
 from hbids.stats.bursts import BURST_FIELDS, count_bursts
@@ -23,16 +24,26 @@ from hbids.stats.running import Running
 from hbids.stats.standing import standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hbids.config import Memory, Thresholds
     from hbids.facts import Finding
+    from hbids.keyed import Keys
     from hbids.measures import Measured
+    from hbids.state import Part
 
 __all__ = ["Statistics"]
 
 
 _LOW_HALF = 0xFFFFFFFF
+_NAMES = ("endpoints", "sources", "networks", "behaviours")
+"""In the order of :class:`~hbids.facts.Reach`."""
+
+
+_FLOW_FIELDS = [
+    ("last_ns", "<i8"),
+    ("before_ns", "<i8"),  # the same, when this run began
+]
 
 
 class Statistics:
@@ -50,6 +61,11 @@ class Statistics:
         """By the network's address."""
         self.behaviours = CountersOfMany(memory.behaviours, memory.quiet_ns)
         """By lengths: of request record and claim, or of request record and answer."""
+        self._flows = KeyedTable(_FLOW_FIELDS, memory.flows)
+        """Until when each flow was counted; in use where there is a state to go on from."""
+        self._is_kept = False
+        self.repeated = 0
+        """Messages that an earlier run counted already."""
 
     @property
     def evicted(self) -> int:
@@ -66,7 +82,7 @@ class Statistics:
         taken = np.flatnonzero((heartbeats.final & ~heartbeats.answers) | heartbeats.leaks | heartbeats.betraying)
         if not len(taken):
             return _no_news()
-        entries = _Entries(heartbeats, taken)
+        entries = _Entries(heartbeats, taken, self._repeated(heartbeats, taken))
         parties, events = entries.parties, entries.events
         endpoint = self.endpoints.count(parties.victims, events)
         source = self.sources.count((*parties.sources, parties.endpoints), events)
@@ -75,24 +91,24 @@ class Statistics:
         newcomers = self._newcomers(source, entries)
         new |= self._new_at_endpoint(endpoint, entries) | self._first(endpoint, newcomers, "newcomers")
 
-        leaks = np.flatnonzero(events["answers"])
+        leaks = np.flatnonzero(entries.leaked)
         place = np.zeros(len(taken), np.int64)
         place[leaks] = np.arange(len(leaks))
         of_network = of_behaviour = None
         if len(leaks):
-            leaking = _Entries(heartbeats, taken[leaks])
+            leaking = _Entries(heartbeats, taken[leaks], entries.repeated[leaks])
             of_source = self._only(source, leaks)
             of_network = self._count_networks(leaking, of_source)
             of_behaviour = self._count_behaviours(leaking, of_source)
             self._count_sources(endpoint, entries, source)
             harvesters = np.zeros(len(taken), bool)
             for reach, taken_by in enumerate((of_source, of_network, of_behaviour), Reach.SOURCE):
-                harvesters[leaks] |= self._judge(Reach(reach), taken_by, leaking)
+                harvesters[leaks] |= self._judge(Reach(reach), taken_by)
             source["standing"][leaks] = of_source["standing"]
             new |= self._first(endpoint, harvesters, "harvesters")
 
         chosen = np.flatnonzero(new)
-        leaked = events["answers"][chosen] == 1
+        leaked = entries.leaked[chosen]
         return Tallies(
             taken[chosen],
             taken[newcomers],
@@ -145,6 +161,56 @@ class Statistics:
         elif len(rows):
             yield rows
 
+    def parts(self) -> dict[str, Part]:
+        """All that is counted, for the state."""
+        parts: dict[str, Part] = {}
+        for name, table in zip(_NAMES, self._tables(), strict=True):
+            parts[name] = table.used
+            if isinstance(table, CountersOfMany):
+                parts[f"{name} sketches"] = {
+                    str(key): b64encode(sketch).decode() for key, sketch in table.sketches().items()
+                }
+        newest_ns = self._flows.used["last_ns"].max(initial=0)
+        parts["flows"] = self._flows.used[self._flows.used["last_ns"] >= newest_ns - self._quiet_ns]
+        return parts
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what an earlier run has counted. From now on flows are remembered, so that none counts twice."""
+        self._is_kept = True
+        for name, table in zip(_NAMES, self._tables(), strict=True):
+            rows = parts.get(name)
+            if not isinstance(rows, np.ndarray):
+                continue
+            rows = rows.copy()
+            for column in set(news.OF_A_RUN) & set(rows.dtype.names or ()):
+                rows[column] = 0
+            table.restore(rows)
+            sketches = parts.get(f"{name} sketches")
+            if isinstance(table, CountersOfMany) and isinstance(sketches, dict):
+                table.restore_sketches({int(key): b64decode(sketch) for key, sketch in sketches.items()})
+        flows = parts.get("flows")
+        if isinstance(flows, np.ndarray):
+            flows = flows.copy()
+            flows["before_ns"] = flows["last_ns"]
+            self._flows.restore(flows)
+
+    def _repeated(self, heartbeats: Measured, taken: Integers) -> Flags:
+        """Messages of a flow that an earlier run counted up to then or longer."""
+        repeated = np.zeros(len(taken), bool)
+        if not self._is_kept:
+            return repeated
+        ended = np.flatnonzero(heartbeats.final[taken])
+        if len(ended):
+            rows = heartbeats.rows
+            numbers = self._flows.locate(_flow_keys(heartbeats, taken[ended]))
+            end_ns = rows["end_time_ns"][taken[ended]]
+            repeated[ended] = end_ns <= self._flows.rows["before_ns"][numbers]
+            groups = self._flows.groups(numbers)
+            last_ns = np.maximum(self._flows.rows["last_ns"][groups.members], groups.largest(end_ns))
+            self._flows.rows["last_ns"][groups.members] = last_ns
+            self.repeated += int(np.count_nonzero(repeated))
+        return repeated
+
     def _bursts(self, source: Running, entries: _Entries) -> Integers:
         requests = np.flatnonzero(~entries.answers)
         burst = np.zeros(len(entries.answers), np.int64)
@@ -180,7 +246,7 @@ class Statistics:
         worth = np.flatnonzero(told)
         times_ns = entries.events["end_ns"][worth]
         window_ns = self._thresholds.alert_window_ns
-        kinds = answers[worth] + entries.events["answers"][worth]
+        kinds = answers[worth].astype(np.int64) + entries.leaked[worth]
         new[worth] |= news.begin_windows(rows, groups.of[worth].astype(np.int64), times_ns, kinds, window_ns)
         for name in ("verdict", "begun_ns", "next_ns"):
             self.endpoints.rows[name][groups.members] = rows[name]
@@ -199,7 +265,7 @@ class Statistics:
         """The sources' totals at leaking answers."""
         groups = self.sources.groups(source.numbers[leaks])
         only = Running(groups, self.sources.rows[groups.members], {})
-        for name in ("first_ns", "answers", "leaked_bytes", "leaked_bytes_estimated"):
+        for name in ("first_ns", "last_ns", "answers", "leaked_bytes", "leaked_bytes_estimated"):
             only[name] = source[name][leaks]
         only["sources"] = np.ones(len(leaks), np.int64)
         return only
@@ -230,9 +296,9 @@ class Statistics:
         self.behaviours.count_sources(behaviour, leaking.parties.marks, changes)
         return behaviour
 
-    def _judge(self, reach: Reach, taken: Running, leaking: _Entries) -> Flags:
+    def _judge(self, reach: Reach, taken: Running) -> Flags:
         """Where it becomes a harvest, or another kind of it, and where a harvest makes a larger round number."""
-        taken["standing"] = standing(reach, taken, leaking.events["end_ns"], self._thresholds)
+        taken["standing"] = standing(reach, taken, self._thresholds)
         self._tables()[reach].keep(taken, "standing")
         return taken.changes("standing") | ((taken["standing"] > 0) & news.power_of_ten(taken["answers"]))
 
@@ -247,24 +313,28 @@ class Statistics:
 
 
 class _Entries:
-    """The rows that are counted, ``index`` among a step's heartbeats; every array has shape (n,)."""
+    """The rows that are counted, ``index`` among a step's heartbeats; every array has shape (n,). What is ``repeated``
+    adds nothing."""
 
-    def __init__(self, heartbeats: Measured, index: Integers) -> None:
+    def __init__(self, heartbeats: Measured, index: Integers, repeated: Flags) -> None:
         self.heartbeats = heartbeats
         self.index = index
+        self.repeated = repeated
         self.answers = heartbeats.answers[index]
         self.parties = heartbeats.parties[index]
         self.told = heartbeats.suspicious[index] | self.answers
         """What detectors speak of; the rest is honest."""
-        rows, leaked = heartbeats.rows, heartbeats.final[index] & heartbeats.leaks[index]
+        self.leaked = heartbeats.final[index] & heartbeats.leaks[index]
+        """Leaking answers that have ended."""
+        adds = self.leaked & ~repeated
         self.events = {
-            "start_ns": rows["time_ns"][index],
-            "end_ns": rows["end_time_ns"][index],
-            "requests": (~self.answers).astype(np.int64),
-            "suspicious": heartbeats.suspicious[index].astype(np.int64),
-            "answers": leaked.astype(np.int64),
-            "leaked_bytes": np.where(leaked, heartbeats.leaked[index], 0),
-            "leaked_bytes_estimated": np.where(leaked, heartbeats.leaked_estimated[index], 0),
+            "start_ns": heartbeats.rows["time_ns"][index],
+            "end_ns": heartbeats.rows["end_time_ns"][index],
+            "requests": (~self.answers & ~repeated).astype(np.int64),
+            "suspicious": (heartbeats.suspicious[index] & ~repeated).astype(np.int64),
+            "answers": adds.astype(np.int64),
+            "leaked_bytes": np.where(adds, heartbeats.leaked[index], 0),
+            "leaked_bytes_estimated": np.where(adds, heartbeats.leaked_estimated[index], 0),
         }
 
     @cached_property
@@ -277,6 +347,15 @@ class _Entries:
         """What each row makes of its endpoint by itself."""
         asked = np.where(self.heartbeats.overread[self.index] > 0, Verdict.ATTEMPTED, Verdict.PROBED)
         return np.where(self.heartbeats.leaks[self.index], Verdict.LEAKED, np.where(self.told, asked, Verdict.CLEAR))
+
+
+def _flow_keys(heartbeats: Measured, index: Integers) -> Keys:
+    """What tells flows apart, in any run: both ends and the start."""
+    rows, parties = heartbeats.rows, heartbeats.parties[index]
+    ports = rows["client_port"][index].astype(np.uint64) << np.uint64(16) | rows["server_port"][index]
+    ends = fingerprint(*parties.victims, *parties.sources, ports)
+    start_ns = rows["flow_start_ns"][index].astype(np.uint64)
+    return ends, start_ns, np.zeros_like(ends)
 
 
 def _shapes(rows: Rows, answers: Integers) -> tuple[Words, Words]:
