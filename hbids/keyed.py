@@ -115,12 +115,13 @@ class KeyedTable:
 
     def restore(self, rows: npt.NDArray[np.void]) -> None:
         """Take these rows in place of all there are; beyond the capacity, the newest."""
-        rows = rows[np.argsort(-rows["last_ns"], kind="stable")[: len(self.rows)]]
-        self.rows[: self._size] = np.zeros((), self.rows.dtype)
+        if len(rows) > len(self.rows):
+            rows = rows[np.argsort(-rows["last_ns"], kind="stable")[: len(self.rows)]]
+        self.rows[len(rows) : self._size] = np.zeros((), self.rows.dtype)
         self._cells[:] = 0
         self._size = 0
         for start in range(0, len(rows), MOST_ENTRIES):
-            piece = rows[start : start + MOST_ENTRIES]
+            piece = rows[start : start + MOST_ENTRIES].copy()  # ``rows`` may be our own
             self.rows[self.locate(keys_of(piece))] = piece
 
     def forget(self, rows: npt.NDArray[np.void]) -> None:
@@ -154,11 +155,17 @@ class KeyedTable:
     def _make_room(self, newcomers: int) -> None:
         used = self.used
         going = max(len(self.rows) // 8, len(used) + newcomers - len(self.rows))
-        key = used["key"]
-        oldest_first = np.lexsort((key[:, 2], key[:, 1], key[:, 0], used["last_ns"]))
-        self.forget(used[oldest_first[:going]])
+        oldest_first = np.lexsort((*keys_of(used)[::-1], used["last_ns"]))
+        staying = np.ones(len(used), bool)
+        staying[oldest_first[:going]] = False
+        self.forget(used[~staying])
         self.evicted += min(going, len(used))
-        self.restore(used[oldest_first[going:]].copy())
+        kept = 0
+        for start in range(0, len(used), MOST_ENTRIES):  # where they are: a second table would take as much again
+            piece = used[start : start + MOST_ENTRIES][staying[start : start + MOST_ENTRIES]]
+            self.rows[kept : kept + len(piece)] = piece
+            kept += len(piece)
+        self.restore(self.rows[:kept])
 
 
 def keys_of(rows: npt.NDArray[np.void]) -> Keys:

@@ -32,11 +32,13 @@ __all__ = ["Analysis", "Result", "replay"]
 
 _ALWAYS_COUNTED = ("packets", "bytes", "flows")
 _TLS_1_3 = 0x0304
+_ENOUGH_ROWS = 2_048
+"""Rows of a file that are judged in one go: of small steps, most of the time would go into the steps themselves."""
 
 
 class Keeper:
     """Keeps an analysis in a state file, from run to run, for all ways of use: what a crash may lose is what came since
-    the last save. A file that cannot be written is left alone from then on; ``failure`` tells of it."""
+    the last save. A file that cannot be written is left alone from then on."""
 
     def __init__(self, path: str | os.PathLike[str], analysis: Analysis, config: Config) -> None:
         """Raises UserInputError when the file cannot be gone on from."""
@@ -45,7 +47,7 @@ class Keeper:
         self._file = StateFile(os.fspath(path))
         self._analysis = analysis
         self._interval_s = config.memory.save_interval_ns / 1e9
-        self.failure: str | None = None
+        self._problems: list[Problem] = []
         try:
             analysis.restore(self._file.load())
         except UserInputError:
@@ -59,17 +61,20 @@ class Keeper:
             self._save()
             self._saved_s = time.monotonic()
 
-    def close(self) -> None:
-        """Save for the last time."""
+    def close(self) -> list[Problem]:
+        """Save for the last time; what went wrong, now or before."""
         self._save()
         self._file.close()
+        return self._problems
 
     def _save(self) -> None:
-        if self.failure is None:
-            try:
-                self._file.save(self._analysis.parts())
-            except OSError as error:
-                self.failure = f"cannot be written, {error.strerror or error}: the next run goes on from what was saved"
+        if self._problems:
+            return
+        try:
+            self._file.save(self._analysis.parts())
+        except OSError as error:
+            message = f"cannot be written, {error.strerror or error}: the next run goes on from what was saved"
+            self._problems.append(Problem("error", str(self._file.path), None, message))
 
 
 class Analysis:
@@ -196,10 +201,9 @@ class Result:
 
     def keep(self, steps: list[Facts]) -> None:
         """Put the tables of all steps together."""
-        heartbeats = np.concatenate([facts.heartbeats for facts in steps])
-        self.heartbeats = heartbeats[heartbeats["is_final"] == 1]
-        self.sessions = np.concatenate([facts.sessions for facts in steps])
-        self.flows = np.concatenate([facts.flows for facts in steps])
+        facts = _together(steps)
+        self.heartbeats = facts.heartbeats[facts.heartbeats["is_final"] == 1]
+        self.sessions, self.flows = facts.sessions, facts.flows
 
     def summary(self) -> dict[str, Any]:
         """The totals of the run, as docs/eve.md describes them."""
@@ -239,8 +243,10 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     analysis = Analysis(config, keep_finding)
     keeper = Keeper(state, analysis, config) if state is not None else None
 
+    waiting = _Waiting(analysis)
+
     def take(facts: Facts) -> None:
-        analysis.add(facts)
+        waiting.add(facts)
         if facts_sink:
             facts_sink(facts)
         if collect:
@@ -256,6 +262,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
         for batch in capture.batches():
             span.add(batch)
             take(decoder.feed(batch))
+            waiting.judge(at_least=0 if capture.total_bytes is None else _ENOUGH_ROWS)
             if keeper:
                 keeper.save_now_and_then()
             if on_progress:
@@ -265,6 +272,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
                 break
         for facts in decoder.finish():  # every argument is a capture of its own
             take(facts)
+            waiting.judge()
         done_bytes += capture.bytes_read
         result.sources += capture.sources
         result.problems += capture.problems
@@ -273,9 +281,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
 
     analysis.finish()
     if keeper:
-        keeper.close()
-        if keeper.failure:
-            result.problems.append(Problem("error", os.fspath(state or ""), None, keeper.failure))
+        result.problems += keeper.close()
     seconds = {
         "capture": span.seconds(),
         "wall": round(time.monotonic() - clocks[0], 6),
@@ -286,6 +292,13 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     if tables:
         result.keep(tables)
     return result
+
+
+def _together(steps: list[Facts]) -> Facts:
+    """The facts of all steps as those of one."""
+    if len(steps) == 1:
+        return steps[0]
+    return Facts(*(np.concatenate([getattr(facts, name) for facts in steps]) for name in Facts.__slots__))
 
 
 def _totals(analysis: Analysis, endpoints: list[dict[str, Any]], counters: dict[str, int]) -> dict[str, Any]:
@@ -301,6 +314,29 @@ def _totals(analysis: Analysis, endpoints: list[dict[str, Any]], counters: dict[
         "alerts": {str(sid): count for sid, count in sorted(analysis.alerts.items())},
         "drops": {name: count for name, count in counters.items() if name not in _ALWAYS_COUNTED} | analysis.drops(),
     }
+
+
+class _Waiting:
+    """Facts that wait until there are enough of them to be judged in one go."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+        self._steps: list[Facts] = []
+        self._rows = 0
+
+    def add(self, facts: Facts) -> None:
+        """Take one step's facts."""
+        rows = len(facts.heartbeats) + len(facts.sessions) + len(facts.flows)
+        if rows:
+            self._steps.append(facts)
+            self._rows += rows
+
+    def judge(self, at_least: int = 0) -> None:
+        """Judge what waits, if there are so many rows of it."""
+        if self._steps and self._rows >= at_least:
+            self._analysis.add(_together(self._steps))
+            self._steps.clear()
+            self._rows = 0
 
 
 class _Span:

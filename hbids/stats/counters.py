@@ -59,7 +59,9 @@ class Counters(KeyedTable):
             fresh = np.zeros(int(np.count_nonzero(stale)), rows.dtype)
             fresh["key"] = rows["key"][stale]
             rows[stale] = fresh
-        rows["first_ns"][rows["last_ns"] == 0] = _NEVER_NS
+        new = rows["last_ns"] == 0
+        if new.any():
+            rows[new] = self._begun(rows[new])
         running = Running(groups, rows.copy(), events)
         rows["first_ns"] = np.minimum(rows["first_ns"], -groups.largest(-events["start_ns"]))
         rows["last_ns"] = np.maximum(rows["last_ns"], groups.largest(events["end_ns"]))
@@ -69,6 +71,14 @@ class Counters(KeyedTable):
         _count_windows(rows, groups, events, sums)
         self.rows[groups.members] = rows
         return running
+
+    def _begun(self, rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        rows["first_ns"] = _NEVER_NS
+        self.recall(rows)
+        return rows
+
+    def recall(self, rows: npt.NDArray[np.void]) -> None:
+        """Called with new rows, for what is still known of them."""
 
     def keep(self, running: Running, name: str) -> None:
         """Write back a total that was worked out elsewhere."""

@@ -21,6 +21,7 @@ from hbids.stats.bursts import BURST_FIELDS, count_bursts
 from hbids.stats.counters import Counters
 from hbids.stats.distinct import CountersOfMany
 from hbids.stats.running import Running
+from hbids.stats.sources import Sources
 from hbids.stats.standing import standing
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Statistics:
         self.endpoints = CountersOfMany(memory.endpoints, memory.quiet_ns, news.ENDPOINT_FIELDS)
         """By address, and port, side and transport."""
         source_fields = [*BURST_FIELDS, *news.SOURCE_FIELDS, ("behaviour", "<u8")]
-        self.sources = Counters(memory.sources, memory.quiet_ns, source_fields)
+        self.sources = Sources(memory.sources, memory.quiet_ns, source_fields)
         """By the source's address."""
         self.networks = Counters(memory.networks, memory.quiet_ns)
         """By the network's address."""
@@ -145,6 +146,7 @@ class Statistics:
                     mine.merge(rows, sketches)
                 else:
                     mine.merge(rows)
+        self.sources.merge_gone(other.sources)
         self._recount_networks()
 
     def _tables(self) -> tuple[Counters, ...]:
@@ -170,6 +172,7 @@ class Statistics:
                 parts[f"{name} sketches"] = {
                     str(key): b64encode(sketch).decode() for key, sketch in table.sketches().items()
                 }
+        parts["sources gone"] = {"sketch": b64encode(self.sources.gone()).decode()}
         newest_ns = self._flows.used["last_ns"].max(initial=0)
         parts["flows"] = self._flows.used[self._flows.used["last_ns"] >= newest_ns - self._quiet_ns]
         return parts
@@ -188,6 +191,9 @@ class Statistics:
             sketches = parts.get(f"{name} sketches")
             if isinstance(table, CountersOfMany) and isinstance(sketches, dict):
                 table.restore_sketches({int(key): b64decode(sketch) for key, sketch in sketches.items()})
+        gone = parts.get("sources gone")
+        if isinstance(gone, dict):
+            self.sources.restore_gone(b64decode(gone["sketch"]))
         flows = parts.get("flows")
         if isinstance(flows, np.ndarray):
             flows = flows.copy()

@@ -49,6 +49,10 @@ def frames_from(path: Path) -> list[Frame]:
     ]
 
 
+def ignore(_: Finding) -> None:
+    """Nobody listens."""
+
+
 def in_days(frames: Sequence[Frame], folder: Path) -> list[Path]:
     days = sorted({frame.time_ns // DAY_NS for frame in frames})
     return [
@@ -125,15 +129,14 @@ def test_other_traffic_of_the_same_time_counts(tmp_path: Path) -> None:
 
 def test_a_state_holds_what_was_counted(tmp_path: Path) -> None:
     rows = exchanges([START_NS + number * SECOND_NS for number in range(5_000)], list(range(5_000)))
-    whole = Analysis(Config(), lambda finding: None)
+    whole = Analysis(Config(), ignore)
     nothing = Facts.empty()
     whole.add(Facts(rows, nothing.sessions, nothing.flows))
     for half in (rows[:4_000], rows[4_000:]):
-        analysis = Analysis(Config(), lambda finding: None)
+        analysis = Analysis(Config(), ignore)
         keeper = Keeper(tmp_path / "state", analysis, Config())
         analysis.add(Facts(half, nothing.sessions, nothing.flows))
-        keeper.close()
-        assert keeper.failure is None
+        assert keeper.close() == []
     for name in TABLES:
         assert told(getattr(analysis.statistics, name)) == told(getattr(whole.statistics, name))
 
@@ -229,7 +232,7 @@ def test_a_file_that_cannot_be_gone_on_from_is_refused_and_left_as_it_is(spoil: 
 
 def test_a_state_in_use_is_refused(tmp_path: Path) -> None:
     state = a_state(tmp_path)
-    keeper = Keeper(state, Analysis(Config(), lambda finding: None), Config())
+    keeper = Keeper(state, Analysis(Config(), ignore), Config())
     with pytest.raises(UserInputError, match="is in use by another run"):
         hbids.replay(STAFFORD, state=state)
     keeper.close()
@@ -252,15 +255,15 @@ def test_a_state_is_no_other_output(option: str, tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_written_fails_and_the_run_is_told_all_the_same(tmp_path: Path) -> None:
     state = a_state(tmp_path)
-    analysis = Analysis(Config(), lambda finding: None)
+    analysis = Analysis(Config(), ignore)
     keeper = Keeper(state, analysis, Config())
     keeper._file._file.execute("PRAGMA max_page_count = 4")  # noqa: SLF001  as a full disk does
     rows = exchanges([START_NS] * 20_000, list(range(20_000)))
     analysis.add(Facts(rows, Facts.empty().sessions, Facts.empty().flows))
     before = state.read_bytes()
-    keeper.close()
-    assert keeper.failure is not None
-    assert keeper.failure.startswith("cannot be written, ")
+    (problem,) = keeper.close()
+    assert (problem.severity, problem.path) == ("error", str(state))
+    assert problem.message.startswith("cannot be written, ")
     assert state.read_bytes() == before
 
 
@@ -283,7 +286,7 @@ while True:
 
 def test_a_run_killed_while_it_writes_leaves_the_save_before(tmp_path: Path) -> None:
     state, saved = tmp_path / "state", 0
-    command = [sys.executable, "-c", WRITER, state]
+    command = [sys.executable, "-c", WRITER, str(state)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     for attempt in range(8):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as writer:
@@ -309,7 +312,7 @@ def test_a_replay_killed_on_its_way_is_gone_on_from(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("memory: {save_interval_s: 0.000001}")
     state, summary = tmp_path / "state", tmp_path / "summary"
-    command = [sys.executable, "-m", "hbids", "replay", path, "--state", state, "--config", config]
+    command = [sys.executable, "-m", "hbids", "replay", *map(str, (path, "--state", state, "--config", config))]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as replay:
         while replay.poll() is None and not (state.exists() and state.stat().st_size > 20_000):
             time.sleep(0.002)
@@ -323,7 +326,7 @@ def test_a_replay_killed_on_its_way_is_gone_on_from(tmp_path: Path) -> None:
 
 def test_the_memory_of_flows_is_bounded(tmp_path: Path) -> None:
     config = Config(memory=Memory(flows=40_000))
-    analysis = Analysis(config, lambda finding: None)
+    analysis = Analysis(config, ignore)
     keeper = Keeper(tmp_path / "state", analysis, config)
     nothing = Facts.empty()
     for start in range(0, 100_000, 10_000):

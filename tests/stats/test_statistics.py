@@ -157,6 +157,18 @@ def test_no_table_holds_more_than_it_may() -> None:
     assert the_row(statistics.endpoints)["answers"] == 100_000
 
 
+def test_who_took_much_is_not_forgotten_with_his_row() -> None:
+    memory = Memory(sources=40_000)
+    harvester = exchanges([START_NS + number for number in range(500)], [0] * 500)
+    crowd = exchanges([START_NS + SECOND_NS + number for number in range(100_000)], list(range(1, 100_001)))
+    back = exchanges([START_NS + 2 * SECOND_NS], [0])
+    statistics = statistics_of(harvester, crowd, back, memory=memory)
+    answers = statistics.sources.used["answers"].max()
+    assert 501 - statistics.sources.uncertain_answers <= answers <= 501
+    assert answers > 400
+    assert statistics_of(harvester).sources.uncertain_answers == 0
+
+
 # --- adding up --------------------------------------------------------------------------------------------------------
 
 
