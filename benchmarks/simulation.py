@@ -1,4 +1,4 @@
-"""Rows of heartbeats as an attack would give them, made without packets."""
+"""Rows of facts as attacks and ordinary traffic would give them, made without packets."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ from ipaddress import ip_address
 import numpy as np
 import numpy.typing as npt
 
-from hbids.facts import ABSENT, HEARTBEAT_DTYPE, NO_VLAN, Direction, Kind, Phase, Protection, Rows, Transport
+from hbids.facts import (
+    ABSENT,
+    FLOW_DTYPE,
+    HEARTBEAT_DTYPE,
+    NO_VLAN,
+    Direction,
+    EndReason,
+    Kind,
+    Phase,
+    Protection,
+    Rows,
+    Transport,
+)
 
-__all__ = ["Exchanges", "address_bytes", "numbered_addresses", "rows_of"]
+__all__ = ["Addresses", "Exchanges", "address_bytes", "flows_of", "numbered_addresses", "rows_of"]
 
 _PROTOCOL_TCP = 6
 _AES_GCM, _TLS_1_2 = 0xC02F, 0x0303
 _REQUEST_BYTES, _RECORD_BYTES = 3, 16_384
 _SEALED_REQUEST_BYTES, _SEALED_OVERHEAD_BYTES = 61, 24
 _ANSWER_AFTER_NS = 1_000_000
+_SEGMENT_BYTES = 1_448
 
 Addresses = npt.NDArray[np.uint8]
 """Shape (n, 16)."""
@@ -89,4 +102,23 @@ def _answers(requests: Rows, exchanges: Exchanges) -> Rows:
     rows["bytes_seen"] = message_bytes + records * overhead
     if not exchanges.sealed:
         rows["message_type"], rows["payload_present"], rows["padding_present"] = 2, exchanges.claimed, 16
+    return rows
+
+
+def flows_of(
+    times_ns: npt.NDArray[np.int64],
+    sources: Addresses,
+    endpoint: Addresses,
+    bytes_each_way: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+) -> Rows:
+    """TLS flows without heartbeats that ended at these times, with so many bytes to the server and to the client."""
+    rows = np.zeros(len(times_ns), FLOW_DTYPE)
+    rows["time_ns"] = rows["end_time_ns"] = times_ns
+    rows["flow_id"] = np.arange(1, len(rows) + 1)
+    rows["client_addr"], rows["server_addr"] = sources, endpoint
+    rows["client_port"], rows["server_port"] = 1024 + rows["flow_id"] % 60_000, 443
+    rows["vlan"], rows["protocol"], rows["transport"] = NO_VLAN, _PROTOCOL_TCP, Transport.TLS
+    rows["end_reason"] = EndReason.FIN
+    for way, size in zip(("to_server", "to_client"), bytes_each_way, strict=True):
+        rows[f"bytes_{way}"], rows[f"packets_{way}"] = size, 4 + size // _SEGMENT_BYTES
     return rows

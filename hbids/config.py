@@ -151,7 +151,8 @@ class Thresholds:
     """Silence of a living peer that tells: twice the retransmission timer of RFC 6520 section 4."""
 
     harvest_answers: int = 10
-    """Leaking answers of one endpoint to one source, network or behaviour: all public checkers together take nine."""
+    """Leaking answers of one endpoint to one source, network or behaviour: one more than all public checkers together
+    take, and 160 KB of memory lost by then, where key hunters took gigabytes (docs/harvest.md has the table)."""
 
     harvest_bytes: int = 1_024
     """In them: less is no harvest. Checkers that read 22 bytes (FiloSottile's) or one (heartbleeder) may come often."""
@@ -163,8 +164,21 @@ class Thresholds:
     """Answers farther apart than this on average make a slow harvest: ten take an hour, where the longest limit of the
     known rules counts over two minutes."""
 
-    harvest_slowest_interval_ns: int = 3 * 86_400 * _SECOND_NS
-    """Farther apart they are no harvest: ten take a month. A checker that runs weekly takes one or two a week."""
+    harvest_slowest_interval_ns: int = 2 * 86_400 * _SECOND_NS
+    """Farther apart they are no harvest: a checker that runs weekly takes one or two a week, and shall not be called a
+    harvester."""
+
+    anomaly_days: int = field(default=7, metadata={"most": 27})
+    """How long a service must be known before its flows are compared with what is usual: a week has all weekdays."""
+
+    anomaly_flows: int = 100
+    """Flows of one shape in a day, without heartbeats that can be seen; fewer come of any client that loops."""
+
+    anomaly_flows_per_source: int = 20
+    """So many of them by each source on average: visitors of a new page are many, too, but do not come so often."""
+
+    anomaly_deviations: int = 8
+    """How far above the median, in (robust) standard deviations; simulated web sites stay silent for months."""
 
     alert_window_ns: int = 86_400 * _SECOND_NS
     """How long an alert counts as told; after it the same is told again, then ever more seldom. Shifts change daily."""
@@ -197,6 +211,13 @@ class Memory:
 
     save_interval_ns: int = 60 * _SECOND_NS
     """How often the state is saved meanwhile, by the clock on the wall: what a crash may lose."""
+
+    services: int = field(default=65_536, metadata={"least": _STEP})
+    """TLS services whose flows are counted by shape: about 5 MB."""
+
+    shapes: int = field(default=262_144, metadata={"least": _STEP})
+    """Shapes of flows of a service, and sources that have such flows today: about 60 MB. Those not seen for longest go
+    first."""
 
     stories: int = field(default=65_536, metadata={"least": _STEP})
     """Endpoints with alerts whose telling goes on: about 1.5 KB each."""

@@ -42,6 +42,7 @@ __all__ = [
     "Protection",
     "Reach",
     "Series",
+    "ShapeTallies",
     "Standing",
     "Tallies",
     "TlsStart",
@@ -412,6 +413,29 @@ class Tallies:
     """Of a source's network (/24 or /64) at one endpoint; zeros but for leaking answers."""
     behaviour: Rows
     """Of one shape of exchange at one endpoint; zeros but for leaking answers."""
+
+
+@dataclass(slots=True)
+class ShapeTallies:
+    """The rows of one step's flows that are news of a service's shapes of flows. All arrays have shape (n,)."""
+
+    rows: npt.NDArray[np.int64]
+    """Their indices."""
+    flows: npt.NDArray[np.int64]
+    """Of that shape, today, up to and with the row."""
+    sources: npt.NDArray[np.int64]
+    """Of these flows."""
+    usual_flows: npt.NDArray[np.int64]
+    """Of a day."""
+    shapes: npt.NDArray[np.uint64]
+    """The shape in one word."""
+
+    @classmethod
+    def together(cls, parts: list[ShapeTallies]) -> ShapeTallies:
+        """Those of several pieces of a step."""
+        nothing = cls(*(np.zeros(0, np.int64),) * 4, np.zeros(0, np.uint64))
+        columns = ([getattr(each, name) for each in (nothing, *parts)] for name in cls.__slots__)
+        return cls(*map(np.concatenate, columns))
 
 
 # --- findings -------------------------------------------------------------------------------------------------------

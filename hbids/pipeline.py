@@ -15,12 +15,12 @@ import numpy as np
 from hbids.capture import Problem, open_capture
 from hbids.config import Config
 from hbids.decode.engine import open_engine
-from hbids.detect import Detection
+from hbids.detect import Detection, Step
 from hbids.errors import UserInputError
 from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
 from hbids.keyed import MOST_ENTRIES
 from hbids.measures import Measured
-from hbids.stats import EndpointLedger, Statistics
+from hbids.stats import EndpointLedger, FlowShapes, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +82,7 @@ class Analysis:
 
     def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
         self.statistics = Statistics(config.memory, config.thresholds)
+        self.shapes = FlowShapes(config.memory, config.thresholds)
         self._detection = Detection(config.thresholds)
         self._ledger = EndpointLedger()
         self._home = [ip_network(network) for network in config.home_networks]
@@ -117,11 +118,12 @@ class Analysis:
 
     def parts(self) -> dict[str, Part]:
         """What the next run shall know of this one."""
-        return self.statistics.parts() | self._detection.parts()
+        return self.statistics.parts() | self.shapes.parts() | self._detection.parts()
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
         self.statistics.restore(parts)
+        self.shapes.restore(parts)
         self._detection.restore(parts)
 
     def _judge(self, heartbeats: Rows, sessions: Rows, flows: Rows) -> None:
@@ -131,7 +133,7 @@ class Analysis:
             self._count(measured)
             self._ledger.add_heartbeats(measured)
             self._ledger.add_newcomers(measured.parties[tallies.newcomers])
-        found = self._detection.find(measured, tallies, sessions, flows)
+        found = self._detection.find(Step(measured, sessions, flows, self.shapes.count(flows)), tallies)
         for name, findings in found.items():
             found[name] = [finding for finding in findings if self._is_ours(finding)]
             for finding in found[name]:
@@ -168,7 +170,7 @@ class Analysis:
             "endpoints_dropped": self._ledger.dropped,
             "heartbeats_repeated": self.statistics.repeated,
             "sources_dropped": self._ledger.sources_dropped,
-            "statistics_forgot": self.statistics.evicted,
+            "statistics_forgot": self.statistics.evicted + self.shapes.evicted,
             "tls13_sessions": self.tls13_sessions,
             "victims_outside_home": self.victims_outside_home,
         }

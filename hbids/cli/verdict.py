@@ -41,6 +41,7 @@ _HARMLESS = {
     "eap_repeated",
     "fragments",
     "fragments_repeated",
+    "heartbeats_repeated",
     "heartbeats_without_tls",
     "not_ip",
     "not_tcp",

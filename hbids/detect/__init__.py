@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hbids.detect.anomaly import AnomalyDetector
 from hbids.detect.common import Step, forgotten, news_of
 from hbids.detect.discipline import Discipline
 from hbids.detect.evasion import EvasionDetector
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from hbids.config import Thresholds
     from hbids.detect.common import News
     from hbids.detect.discipline import Current
-    from hbids.facts import Finding, Rows, Tallies
-    from hbids.measures import Measured
+    from hbids.facts import Finding, Tallies
     from hbids.state import Part
 
     class NewsDetector(Protocol):
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
             """Look at the facts of one step; the findings come in the order of the rows."""
 
 
-__all__ = ["DETECTORS", "Detection"]
+__all__ = ["DETECTORS", "Detection", "Step"]
 
 _OF_HEARTBEATS: tuple[Callable[[Thresholds], NewsDetector], ...] = (
     RequestDetector,
@@ -62,6 +62,7 @@ _OF_STEPS: dict[str, Callable[[Thresholds], StepDetector]] = {
     "in flight": CrowdDetector,
     "unanswered": UnansweredDetector,
     "flows": EvasionDetector,
+    "shapes": AnomalyDetector,
 }
 """By what they speak of, each thing in an order of its own: requests in flight in that of their answers, those left
 unanswered in that in which their flows end."""
@@ -83,18 +84,17 @@ class Detection:
         """What was once remembered and had to make room."""
         return sum(map(forgotten, [*self._of_steps.values(), self._tools, self._discipline]))
 
-    def find(self, heartbeats: Measured, tallies: Tallies, sessions: Rows, flows: Rows) -> dict[str, list[Finding]]:
+    def find(self, step: Step, tallies: Tallies) -> dict[str, list[Finding]]:
         """All that is found in a step, by what it speaks of."""
-        self._tools.remember(sessions)
+        self._tools.remember(step.sessions)
         found = {
             "heartbeats": [
                 finding
-                for news in news_of(heartbeats, tallies)
+                for news in news_of(step.heartbeats, tallies)
                 for detector in self._of_heartbeats
                 for finding in detector.judge(news)
             ]
         }
-        step = Step(heartbeats, sessions, flows)
         found |= {name: detector.update(step) for name, detector in self._of_steps.items()}
         return {name: self._tools.attribute(name, findings) for name, findings in found.items()}
 

@@ -29,7 +29,7 @@ from hbids.parties import address_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hbids.facts import Rows, Tallies, Verdict
+    from hbids.facts import Rows, ShapeTallies, Tallies, Verdict
     from hbids.measures import Measured
 
 __all__ = [
@@ -117,6 +117,8 @@ class Step:
     heartbeats: Measured
     sessions: Rows
     flows: Rows
+    shapes: ShapeTallies
+    """Of the flows."""
 
 
 def news_of(heartbeats: Measured, tallies: Tallies) -> list[News]:

@@ -27,11 +27,18 @@ def standing(reach: Reach, taken: Running, thresholds: Thresholds) -> Integers:
     """
     answers, sources = taken["answers"], taken["sources"]
     took_ns = taken["last_ns"] - taken["first_ns"]
-    harvest = (answers >= thresholds.harvest_answers) & (took_ns <= answers * thresholds.harvest_slowest_interval_ns)
+    # Divided and not multiplied: a hundred thousand times two days are more nanoseconds than 64 bits hold.
+    harvest = (answers >= thresholds.harvest_answers) & (
+        _ceil(took_ns, thresholds.harvest_slowest_interval_ns) <= answers
+    )
     harvest &= taken["leaked_bytes"] + taken["leaked_bytes_estimated"] >= thresholds.harvest_bytes
-    slow = took_ns > answers * thresholds.harvest_slow_interval_ns
+    slow = _ceil(took_ns, thresholds.harvest_slow_interval_ns) > answers
     if reach == Reach.NETWORK:
         harvest &= sources > 1
     elif reach == Reach.BEHAVIOUR:
         harvest &= (sources >= thresholds.harvest_sources) & (~slow | (answers > _ANSWERS_OF_CHECKERS * sources))
     return np.where(harvest, np.where(slow, Standing.SLOW_HARVEST, Standing.HARVEST), Standing.NO_HARVEST)
+
+
+def _ceil(duration_ns: Integers, interval_ns: int) -> Integers:
+    return -(-duration_ns // interval_ns)

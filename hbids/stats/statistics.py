@@ -37,6 +37,7 @@ __all__ = ["Statistics"]
 
 
 _LOW_HALF = 0xFFFFFFFF
+_KEY_WORDS = 3
 _NAMES = ("endpoints", "sources", "networks", "behaviours")
 """In the order of :class:`~hbids.facts.Reach`."""
 
@@ -123,9 +124,11 @@ class Statistics:
     def current(self, finding: Finding) -> Rows | None:
         """What stands in the row of a finding's series now, as :data:`~hbids.facts.TALLY_DTYPE`, shape (1,)."""
         series = finding.series
-        if series is None or not (series.key or series.reach == Reach.ENDPOINT):
+        if series is None:
             return None
         key = victim_key(finding) if series.reach == Reach.ENDPOINT else series.key
+        if len(key) != _KEY_WORDS:  # not one of ours
+            return None
         table = self._tables()[series.reach]
         one, two, three = (np.array([word], np.uint64) for word in key)
         number = table.find((one, two, three))

@@ -104,6 +104,11 @@ def ten_leaks_to_one_behaviour_from_two_sources() -> list[Conversation]:
     return leaks(10, sources=2, apart=True)
 
 
+@case({}, Verdict.EXPOSED, near={1016400, 1016401})
+def many_connections_alike_to_a_service_that_was_not_known() -> list[Conversation]:
+    return [numbered(number, seconds=0.1).connect().say_hello() for number in range(110)]
+
+
 # --- exposure and tools -----------------------------------------------------------------------------------------------
 
 

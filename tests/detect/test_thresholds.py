@@ -112,7 +112,7 @@ def test_a_harvest_is_slow_where_answers_come_so_far_apart(
     assert {finding.sid for finding in findings_of(result, [1016300, 1016302])} == {sid}
 
 
-@pytest.mark.parametrize(("days", "harvested"), [(3, True), (3.5, False), (7, False)])
+@pytest.mark.parametrize(("days", "harvested"), [(2, True), (2.3, False), (7, False)])
 def test_answers_farther_apart_are_no_harvest(
     engine_name: str, tmp_path: Path, days: float, *, harvested: bool
 ) -> None:
