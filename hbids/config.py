@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from hbids.yamlsource import Document
 
-__all__ = ["Config", "Limits", "Output", "Thresholds", "load"]
+__all__ = ["Config", "Limits", "Memory", "Output", "Thresholds", "load"]
 
 _SECOND_NS = 1_000_000_000
+
+_STEP = 32_768
+"""Rows that are counted in one go; each may be somebody new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,76 @@ class Thresholds:
     """Silence of a living peer that tells: twice the retransmission timer of RFC 6520 section 4."""
 
     harvest_answers: int = 10
-    """Leaking answers of one endpoint to one source or behaviour; checkers of good will stop at the first or second."""
+    """Leaking answers of one endpoint to one source, network or behaviour: one more than all public checkers together
+    take, and 160 KB of memory lost by then, where key hunters took gigabytes (docs/harvest.md has the table)."""
+
+    harvest_bytes: int = 1_024
+    """In them: less is no harvest. Checkers that read 22 bytes (FiloSottile's) or one (heartbleeder) may come often."""
 
     harvest_sources: int = 3
     """Sources that share a behaviour: two may be one person's."""
+
+    harvest_slow_interval_ns: int = 360 * _SECOND_NS
+    """Answers farther apart than this on average make a slow harvest: ten take an hour, where the longest limit of the
+    known rules counts over two minutes."""
+
+    harvest_slowest_interval_ns: int = 2 * 86_400 * _SECOND_NS
+    """Farther apart they are no harvest: a checker that runs weekly takes one or two a week, and shall not be called a
+    harvester."""
+
+    anomaly_days: int = field(default=7, metadata={"most": 27})
+    """How long a service must be known before its flows are compared with what is usual: a week has all weekdays."""
+
+    anomaly_flows: int = 100
+    """Flows of one shape in a day, without heartbeats that can be seen; fewer come of any client that loops."""
+
+    anomaly_flows_per_source: int = 20
+    """So many of them by each source on average: visitors of a new page are many, too, but do not come so often."""
+
+    anomaly_deviations: int = 8
+    """How far above the median, in (robust) standard deviations; simulated web sites stay silent for months."""
+
+    alert_window_ns: int = 86_400 * _SECOND_NS
+    """How long an alert counts as told; after it the same is told again, then ever more seldom. Shifts change daily."""
+
+    alert_sources: int = field(default=6, metadata={"most": 8})
+    """Sources told apart by alerts, for each signature and endpoint; the rest is in the numbers, and in the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What statistics and detection remember of whom. Each number takes memory only as far as it is used."""
+
+    quiet_ns: int = 30 * 86_400 * _SECOND_NS
+    """Who was quiet for so long is somebody new: a month, as long as ten answers of the slowest harvest take."""
+
+    sources: int = field(default=1_000_000, metadata={"least": _STEP})
+    """Pairs of a source and an endpoint: about 190 MB. Those not heard of for longest go first."""
+
+    networks: int = field(default=131_072, metadata={"least": _STEP})
+    """Pairs of a source's network and an endpoint: about 20 MB."""
+
+    behaviours: int = field(default=65_536, metadata={"least": _STEP})
+    """Shapes of exchanges at an endpoint: about 10 MB, and up to 4 KB more each where many sources share one."""
+
+    endpoints: int = field(default=262_144, metadata={"least": _STEP})
+    """Endpoints that were asked: about 40 MB; more than the internet is known to have left."""
+
+    flows: int = field(default=1_000_000, metadata={"least": _STEP})
+    """Flows with heartbeats that a state remembers (``--state``), so that none counts twice: about 50 MB."""
+
+    save_interval_ns: int = 60 * _SECOND_NS
+    """How often the state is saved meanwhile, by the clock on the wall: what a crash may lose."""
+
+    services: int = field(default=65_536, metadata={"least": _STEP})
+    """TLS services whose flows are counted by shape: about 5 MB."""
+
+    shapes: int = field(default=262_144, metadata={"least": _STEP})
+    """Shapes of flows of a service, and sources that have such flows today: about 60 MB. Those not seen for longest go
+    first."""
+
+    stories: int = field(default=65_536, metadata={"least": _STEP})
+    """Endpoints with alerts whose telling goes on: about 1.5 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +240,13 @@ class Config:
 
     limits: Limits = field(default_factory=Limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    memory: Memory = field(default_factory=Memory)
     output: Output = field(default_factory=Output)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
 
 
-_Section = TypeVar("_Section", Limits, Thresholds, Output)
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output)
 
 
 def load(path: str | Path) -> Config:
@@ -192,6 +262,7 @@ def load(path: str | Path) -> Config:
     config = Config(
         limits=_section(document, nodes, "limits", Limits),
         thresholds=_section(document, nodes, "thresholds", Thresholds),
+        memory=_section(document, nodes, "memory", Memory),
         output=_section(document, nodes, "output", Output),
         home_networks=_networks(document, nodes),
     )

@@ -29,6 +29,7 @@ __all__ = [
     "NO_VLAN",
     "PROTOCOL_EAPOL",
     "SESSION_DTYPE",
+    "TALLY_DTYPE",
     "Answer",
     "Direction",
     "EndReason",
@@ -39,6 +40,11 @@ __all__ = [
     "Kind",
     "Phase",
     "Protection",
+    "Reach",
+    "Series",
+    "ShapeTallies",
+    "Standing",
+    "Tallies",
     "TlsStart",
     "Transport",
     "Verdict",
@@ -357,6 +363,81 @@ class Facts:
         return cls(np.zeros(0, HEARTBEAT_DTYPE), np.zeros(0, SESSION_DTYPE), np.zeros(0, FLOW_DTYPE))
 
 
+# --- statistics -----------------------------------------------------------------------------------------------------
+
+
+class Standing(IntEnum):
+    """What leaking answers that were counted together amount to."""
+
+    NO_HARVEST = 0
+    SLOW_HARVEST = 1
+    HARVEST = 2
+
+
+TALLY_DTYPE = np.dtype(
+    [
+        ("key", "<u8", (3,)),  # of whom; zeros: of nobody
+        ("first_ns", "<i8"),  # when the first of it began
+        ("last_ns", "<i8"),  # when the last of it ended
+        ("requests", "<i8"),
+        ("suspicious", "<i8"),  # of the requests
+        ("answers", "<i8"),  # leaking ones
+        ("sources", "<i8"),  # addresses that took something; above 300 an estimate
+        ("leaked_bytes", "<i8"),
+        ("leaked_bytes_estimated", "<i8"),
+        ("standing", "u1"),  # Standing
+    ]
+)
+"""What was counted of somebody, up to some moment."""
+
+
+@dataclass(slots=True)
+class Tallies:
+    """The rows of one step's heartbeats that bring something new, and what was counted up to and with each of them.
+
+    All arrays have shape (n,). A row is new when nobody was seen to do the like to the endpoint before, when a number
+    reaches a power of ten, when a standing changes, or when the endpoint was not spoken of for long.
+    """
+
+    rows: npt.NDArray[np.int64]
+    """Their indices."""
+    newcomers: npt.NDArray[np.int64]
+    """Indices of all rows, more than the above, by whose sources nothing like it was seen: of any number."""
+    burst: npt.NDArray[np.int64]
+    """Requests of the source to the endpoint in the window of ``flood_window_ns`` that the row falls into."""
+    endpoint: Rows
+    """:data:`TALLY_DTYPE`, as the next three."""
+    source: Rows
+    """Of one source at one endpoint."""
+    network: Rows
+    """Of a source's network (/24 or /64) at one endpoint; zeros but for leaking answers."""
+    behaviour: Rows
+    """Of one shape of exchange at one endpoint; zeros but for leaking answers."""
+
+
+@dataclass(slots=True)
+class ShapeTallies:
+    """The rows of one step's flows that are news of a service's shapes of flows. All arrays have shape (n,)."""
+
+    rows: npt.NDArray[np.int64]
+    """Their indices."""
+    flows: npt.NDArray[np.int64]
+    """Of that shape, today, up to and with the row."""
+    sources: npt.NDArray[np.int64]
+    """Of these flows."""
+    usual_flows: npt.NDArray[np.int64]
+    """Of a day."""
+    shapes: npt.NDArray[np.uint64]
+    """The shape in one word."""
+
+    @classmethod
+    def together(cls, parts: list[ShapeTallies]) -> ShapeTallies:
+        """Those of several pieces of a step."""
+        nothing = cls(*(np.zeros(0, np.int64),) * 4, np.zeros(0, np.uint64))
+        columns = ([getattr(each, name) for each in (nothing, *parts)] for name in cls.__slots__)
+        return cls(*map(np.concatenate, columns))
+
+
 # --- findings -------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +458,36 @@ class FlowContext(NamedTuple):
     packet_number: int
 
 
+class Reach(IntEnum):
+    """What a series is counted of, at one endpoint."""
+
+    ENDPOINT = 0
+    SOURCE = 1
+    NETWORK = 2
+    BEHAVIOUR = 3
+
+
+@dataclass(slots=True)
+class Series:
+    """What a finding is one of: the rules by which alerts of it are told.
+
+    A finding without a series is told once of each source at each endpoint, and again in each new window.
+    """
+
+    reach: Reach = Reach.SOURCE
+    """What it is counted of; of two findings of one verdict, that which reaches farther is the graver."""
+    growth: str | None = None
+    """The number in the context whose growth is told: a power of ten, and the total at the end."""
+    key: tuple[int | str, ...] = ()
+    """Of whom or what, where that is not the source."""
+    together: bool = False
+    """Told once of all sources together."""
+    once: bool = False
+    """Never told again, whatever the window."""
+    tells_tool: bool = True
+    """A tool that it gives away is told of, too."""
+
+
 @dataclass(slots=True)
 class Finding:
     """One thing a detector saw.
@@ -393,3 +504,5 @@ class Finding:
     """TO_SERVER: the server is the victim; TO_CLIENT: the client is."""
     verdict: Verdict
     context: dict[str, Any] = field(default_factory=dict)
+    series: Series | None = None
+    """What the finding is one of."""

@@ -1,17 +1,24 @@
 """What rows of heartbeats mean in bytes: over-read and leak. Every number an alert or a summary states comes from here.
 
-All functions take an array of :data:`~hbids.facts.HEARTBEAT_DTYPE`, shape (n,), and return int64 or bool of shape (n,).
+All functions take an array of :data:`~hbids.facts.HEARTBEAT_DTYPE`, shape (n,), and return int64 or bool of shape (n,);
+:class:`Measured` works each out once for all who ask.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from hbids.facts import ABSENT, NO_MESSAGE, Answer, Kind, Protection, Rows
+from hbids.keyed import Flags, Integers
+from hbids.parties import Parties, of_heartbeats
 from hbids.suites import MAX_PLAINTEXT_BYTES, Sealing, sealing_of
 
 __all__ = [
+    "Measured",
     "answers_what_must_be_discarded",
     "breaks_rfc_6520",
     "is_sealed",
@@ -19,12 +26,9 @@ __all__ = [
     "leaked_bytes",
     "leaked_bytes_estimated",
     "overread_bytes",
-    "smallest_sealed_record",
+    "smallest_sealed_records",
     "unasked_bytes_estimated",
 ]
-
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 HEADER_BYTES = 3
 """Type and payload_length (RFC 6520 section 4)."""
@@ -36,6 +40,76 @@ LARGEST_HONEST_PAYLOAD = 1_024
 
 GUESSED_SEALING = Sealing(24, 0, 1)
 """For sessions whose suite was not seen: AES-GCM, the most common by far."""
+
+
+class Measured:
+    """Rows of heartbeats with what they mean, each measure worked out when it is first asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    @cached_property
+    def final(self) -> Flags:
+        """Messages that have ended."""
+        return np.asarray(self.rows["is_final"] == 1)
+
+    @cached_property
+    def answers(self) -> Flags:
+        """Not requests, nor malformed."""
+        return np.asarray(self.rows["kind"] == Kind.RESPONSE)
+
+    @cached_property
+    def sealed(self) -> Flags:
+        """See :func:`is_sealed`."""
+        return is_sealed(self.rows)
+
+    @cached_property
+    def overread(self) -> Integers:
+        """See :func:`overread_bytes`."""
+        return overread_bytes(self.rows)
+
+    @cached_property
+    def broken(self) -> Flags:
+        """Requests that no honest peer sends: :func:`breaks_rfc_6520` and :func:`is_short_sealed`."""
+        broken = breaks_rfc_6520(self.rows)
+        return broken | is_short_sealed(self.rows) if self.sealed.any() else broken
+
+    @cached_property
+    def suspicious(self) -> Flags:
+        """Requests that are broken, or sent where the extension was not agreed on; messages that have ended."""
+        flags: Flags = self.final & ~self.answers & (self.broken | (self.rows["heartbeat_accepted"] == ABSENT))
+        return flags
+
+    @cached_property
+    def leaked(self) -> Integers:
+        """See :func:`leaked_bytes`."""
+        return leaked_bytes(self.rows)
+
+    @cached_property
+    def leaked_estimated(self) -> Integers:
+        """See :func:`leaked_bytes_estimated`. A row leaks by this or by :attr:`leaked`, never by both."""
+        return leaked_bytes_estimated(self.rows)
+
+    @cached_property
+    def leaks(self) -> Flags:
+        """Answers that gave memory away, also such as go on."""
+        return np.asarray((self.leaked > 0) | (self.leaked_estimated > 0))
+
+    @cached_property
+    def betraying(self) -> Flags:
+        """Answers that have ended and gave no memory away, but tell of something: that a peer is not patched, or that
+        somebody asked who was not captured."""
+        harmless = np.flatnonzero(self.final & self.answers & ~self.leaks)
+        rows = self.rows[harmless]
+        unasked = (rows["answers_message"] == NO_MESSAGE) & ~is_sealed(rows)
+        betraying = np.zeros(len(self.rows), bool)
+        betraying[harmless] = unasked | answers_what_must_be_discarded(rows)
+        return betraying
+
+    @cached_property
+    def parties(self) -> Parties:
+        """Victim and source of each row."""
+        return of_heartbeats(self.rows)
 
 
 def is_sealed(heartbeats: Rows) -> Flags:
@@ -75,67 +149,99 @@ def leaked_bytes_estimated(heartbeats: Rows) -> Integers:
     block for CBC, and rather too small where the request fills its record. Of an answer whose request was
     not seen, see :func:`unasked_bytes_estimated`."""
     leaked = unasked_bytes_estimated(heartbeats)
-    answers = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.RESPONSE)
-    answers &= heartbeats["answers_message"] != NO_MESSAGE
-    for index in np.flatnonzero(answers):
-        row = heartbeats[index]
-        sealing = _sealing(row) or GUESSED_SEALING
-        request = sealing.plaintext_bytes(int(row["request_record_length"]))
-        leaked[index] = max(0, _answer_plaintext(row, sealing) - request - PADDING_BYTES)
-        if request == MAX_PLAINTEXT_BYTES:  # known exactly, while the answer's last block may hold padding
-            leaked[index] = max(0, leaked[index] - (sealing.block - 1))
+    sealed = np.flatnonzero(is_sealed(heartbeats) & _are_answers(heartbeats, asked=True))
+    if len(sealed):
+        rows = heartbeats[sealed]
+        sealings = _sealings(rows)
+        request = sealings.plaintext_bytes(rows["request_record_length"])
+        # A full request is known exactly, while the last block of its answer may hold padding.
+        slack = np.where(request == MAX_PLAINTEXT_BYTES, sealings.block - 1, 0)
+        leaked[sealed] = np.maximum(0, sealings.answer_plaintext(rows) - request - PADDING_BYTES - slack)
     return leaked
 
 
 def unasked_bytes_estimated(heartbeats: Rows) -> Integers:
     """Memory in an answer whose request was not seen, estimated: the whole payload, since the tools of harm send next
     to none of their own. 0 where an honest heartbeat could be as large (:data:`LARGEST_HONEST_PAYLOAD`)."""
-    answers = (heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] == NO_MESSAGE)
+    answers = _are_answers(heartbeats, asked=False)
     seen = heartbeats["bytes_seen"].astype(np.int64)
     payload = np.minimum(heartbeats["claimed_length"], seen - HEADER_BYTES)
-    for index in np.flatnonzero(answers & is_sealed(heartbeats)):
-        row = heartbeats[index]
-        payload[index] = _answer_plaintext(row, _sealing(row) or GUESSED_SEALING) - HEADER_BYTES - PADDING_BYTES
+    sealed = np.flatnonzero(answers & is_sealed(heartbeats))
+    if len(sealed):
+        rows = heartbeats[sealed]
+        payload[sealed] = _sealings(rows).answer_plaintext(rows) - HEADER_BYTES - PADDING_BYTES
     return np.where(answers & (payload > LARGEST_HONEST_PAYLOAD), payload, 0)
 
 
-def smallest_sealed_record(row: np.void) -> int | None:
-    """The least record length of a legal sealed heartbeat under what the row's session negotiated; None if unknown."""
-    sealing = _sealing(row)
-    return sealing.record_bytes(HEADER_BYTES + PADDING_BYTES) if sealing else None
+def smallest_sealed_records(heartbeats: Rows) -> Integers:
+    """The least record lengths of a legal sealed heartbeat under what the rows' sessions negotiated; 0 if unknown."""
+    sealings = _sealings(heartbeats)
+    return np.where(sealings.known, sealings.record_bytes(HEADER_BYTES + PADDING_BYTES), 0)
 
 
 def is_short_sealed(heartbeats: Rows) -> Flags:
     """Sealed requests in records too small to hold a legal heartbeat."""
     flags: Flags = is_sealed(heartbeats) & (heartbeats["kind"] == Kind.REQUEST)
-    for index in np.flatnonzero(flags):
-        least = smallest_sealed_record(heartbeats[index])
-        flags[index] = least is not None and heartbeats["record_length"][index] < least
+    sealed = np.flatnonzero(flags)
+    if len(sealed):
+        rows = heartbeats[sealed]
+        flags[sealed] = rows["record_length"] < smallest_sealed_records(rows)
     return flags
 
 
 def answers_what_must_be_discarded(heartbeats: Rows) -> Flags:
     """Answers to requests that RFC 6520 section 4 orders to discard silently: too short for their claim, or of a claim
     whose answer takes more than a record, which no heartbeat may."""
-    answers = (heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] != NO_MESSAGE)
-    sealed = is_sealed(heartbeats)
-    request_length = heartbeats["request_record_length"].astype(np.int64)
+    answers = _are_answers(heartbeats, asked=True)
+    request_length = np.maximum(0, heartbeats["request_record_length"].astype(np.int64))
     least = HEADER_BYTES + np.maximum(0, heartbeats["request_claimed_length"].astype(np.int64)) + PADDING_BYTES
-    flags: Flags = answers & ((~sealed & (request_length < least)) | (heartbeats["records"] > 1))
-    for index in np.flatnonzero(answers & sealed):
-        smallest = smallest_sealed_record(heartbeats[index])
-        flags[index] |= smallest is not None and request_length[index] < smallest
-    return flags
+    sealed = np.flatnonzero(answers & is_sealed(heartbeats))
+    if len(sealed):
+        least[sealed] = smallest_sealed_records(heartbeats[sealed])
+    return np.asarray(answers & ((request_length < least) | (heartbeats["records"] > 1)))
 
 
-def _sealing(row: np.void) -> Sealing | None:
-    return sealing_of(int(row["cipher_suite"]), int(row["tls_version"]), Answer(int(row["encrypt_then_mac"])))
+def _are_answers(heartbeats: Rows, *, asked: bool) -> Flags:
+    """Answers whose request was seen, or those whose request was not."""
+    seen = heartbeats["answers_message"] != NO_MESSAGE
+    return np.asarray((heartbeats["kind"] == Kind.RESPONSE) & (seen if asked else ~seen))
 
 
-def _answer_plaintext(row: np.void, sealing: Sealing) -> int:
-    """All records but the last are as long as the first."""
-    first, records, seen = int(row["record_length"]), int(row["records"]), int(row["bytes_seen"])
-    before_last = first * (records - 1)
-    if row["gap"] or seen < before_last:  # some records are not whole: take every record's share off the total
-        return max(0, min(seen - records * (first - sealing.plaintext_bytes(first)), records * MAX_PLAINTEXT_BYTES))
-    return sealing.plaintext_bytes(first) * (records - 1) + sealing.plaintext_bytes(seen - before_last)
+@dataclass(slots=True)
+class _Sealings:
+    """:class:`~hbids.suites.Sealing` of many rows; each array has shape (n,)."""
+
+    before_and_after: Integers
+    inside: Integers
+    block: Integers
+    known: Flags
+    """False where the suite was not seen and :data:`GUESSED_SEALING` stands in."""
+
+    def record_bytes(self, plaintext_bytes: int) -> Integers:
+        """The smallest records that hold this much plaintext."""
+        return self.before_and_after - -(plaintext_bytes + self.inside) // self.block * self.block
+
+    def plaintext_bytes(self, record_bytes: npt.NDArray[np.integer]) -> Integers:
+        """The most plaintext these records can hold; 0 when too small for any."""
+        inside = record_bytes.astype(np.int64) - self.before_and_after - self.inside
+        return np.asarray(np.clip(inside, 0, MAX_PLAINTEXT_BYTES))
+
+    def answer_plaintext(self, rows: Rows) -> Integers:
+        """All records of an answer but the last are as long as the first."""
+        first, seen = rows["record_length"].astype(np.int64), rows["bytes_seen"].astype(np.int64)
+        records = rows["records"].astype(np.int64)
+        in_first, before_last = self.plaintext_bytes(first), first * (records - 1)
+        whole = in_first * (records - 1) + self.plaintext_bytes(seen - before_last)
+        # Some records are not whole: every record's share is taken off the total.
+        damaged = np.clip(seen - records * (first - in_first), 0, records * MAX_PLAINTEXT_BYTES)
+        return np.where((rows["gap"] == 1) | (seen < before_last), damaged, whole)
+
+
+def _sealings(rows: Rows) -> _Sealings:
+    """What the rows' sessions negotiated, which is but a few different things."""
+    negotiated = rows["cipher_suite"].astype(np.int64) << 32 | rows["tls_version"].astype(np.int64) << 8
+    kinds, of = np.unique(negotiated | rows["encrypt_then_mac"], return_inverse=True)
+    found = [sealing_of(kind >> 32, kind >> 8 & 0xFFFF, Answer(kind & 0xFF)) for kind in kinds.tolist()]
+    numbers = np.array([[s.before_and_after, s.inside, s.block] for s in (f or GUESSED_SEALING for f in found)])
+    before_and_after, inside, block = numbers.reshape(-1, 3)[of].T
+    return _Sealings(before_and_after, inside, block, np.array([f is not None for f in found], bool)[of])

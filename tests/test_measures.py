@@ -14,7 +14,7 @@ from hbids.measures import (
     leaked_bytes,
     leaked_bytes_estimated,
     overread_bytes,
-    smallest_sealed_record,
+    smallest_sealed_records,
 )
 
 AES_GCM, AES_CBC = 0xC02F, 0x002F
@@ -199,13 +199,13 @@ def test_less_than_the_suites_least_is_short(suite: int, version: int, least: in
         [sealed_request(length, cipher_suite=suite, tls_version=version) for length in (least - 1, least)]
     )
     assert is_short_sealed(rows).tolist() == [True, False]
-    assert smallest_sealed_record(rows[0]) == least
+    assert smallest_sealed_records(rows).tolist() == [least, least]
 
 
 def test_without_a_suite_nothing_is_short() -> None:
     row = sealed_request(1, cipher_suite=NO_SUITE)
     assert is_short_sealed(row).tolist() == [False]
-    assert smallest_sealed_record(row[0]) is None
+    assert smallest_sealed_records(row).tolist() == [0]
 
 
 def test_only_requests_are_short() -> None:

@@ -33,7 +33,7 @@ seconds, `_s` in place of `_ns`.
 
 def detector_modules() -> list[ModuleType]:
     """The modules of the detectors, in the order in which they look at the facts."""
-    return [*(sys.modules[detector.__module__] for detector in DETECTORS), tool]
+    return [*dict.fromkeys(sys.modules[detector.__module__] for detector in DETECTORS), tool]
 
 
 def sids_of(module: ModuleType) -> list[int]:

@@ -33,6 +33,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output", "With '-' a file goes to standard output and the human text to stderr.")
     group.add_argument("--eve", metavar="PATH", help="alerts as EVE JSON lines")
     group.add_argument("--summary", metavar="PATH", help="the verdict as one JSON object")
+    group.add_argument(
+        "--state",
+        metavar="FILE",
+        help="remember for the next run what was asked for and taken, and go on from what earlier runs remembered",
+    )
     group.add_argument("--facts", metavar="DIR", help="the fact tables as Parquet files (needs hbids[parquet])")
     group.add_argument(
         "--fail-on",

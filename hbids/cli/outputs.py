@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,16 +99,21 @@ def cannot_write(path: str, error: OSError) -> str:
 
 
 def _refuse_clashes(args: argparse.Namespace, inputs: Iterable[str]) -> None:
-    files = {option: path for option, path in (("--eve", args.eve), ("--summary", args.summary)) if path is not None}
-    problems = []
-    if len(files) == 2 and _same(args.eve, args.summary):
-        problems.append(f"--eve and --summary both write to {args.eve}: give one of them another path")
+    named = (("--eve", args.eve), ("--summary", args.summary), ("--state", args.state))
+    files = [(option, path) for option, path in named if path is not None]
+    problems = [
+        f"{one} and {other} both write to {path}: give one of them another path"
+        for (one, path), (other, other_path) in combinations(files, 2)
+        if _same(path, other_path)
+    ]
     problems += [
         f"{option} {path}: is an input of this run: give another path"
-        for option, path in files.items()
+        for option, path in files
         for given in inputs
         if "-" not in (path, given) and _same(path, given)
     ]
+    if args.state == "-":
+        problems.append("--state -: the state must be a file: give its path")
     if problems:
         raise UserInputError(problems)
 

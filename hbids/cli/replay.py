@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
                 facts_sink=outputs.facts_sink,
                 collect=False,
                 stop=stop.asked,
+                state=args.state,
             )
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error

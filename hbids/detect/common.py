@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import IPv6Address
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,29 +14,143 @@ from hbids.facts import (
     NO_VERSION,
     NO_VLAN,
     Direction,
+    Finding,
     FlowContext,
     Kind,
     Phase,
     Protection,
+    Reach,
+    Series,
     Transport,
 )
+from hbids.measures import HEADER_BYTES
+from hbids.parties import address_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hbids.facts import Rows, ShapeTallies, Tallies, Verdict
+    from hbids.measures import Measured
 
 __all__ = [
+    "LEAKS",
+    "LEAKS_TOGETHER",
     "MEMORY_ENTRIES",
+    "REQUESTS",
+    "News",
     "Remembered",
-    "address_text",
+    "Step",
     "describe",
     "flow_context",
     "forgotten",
-    "opposite",
+    "news_of",
     "request_key",
+    "totals_of",
 ]
+
+KEY_ANSWERS = 100_000
+"""Leaking answers that gave somebody a private key: an experience, no law. docs/harvest.md has the sources."""
 
 MEMORY_ENTRIES = 65_536
 """How many keys a detector remembers; the one not touched for longest is forgotten first. About 20 MB at worst."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+REQUESTS = Series(Reach.ENDPOINT, "requests")
+"""Requests that an endpoint got."""
+LEAKS = Series(Reach.ENDPOINT, "answers")
+"""Leaking answers that an endpoint gave."""
+LEAKS_TOGETHER = Series(Reach.ENDPOINT, "answers", together=True)
+
+
+class News(NamedTuple):
+    """A row of heartbeats that brings something new: what it means in bytes, and what was counted up to and with it."""
+
+    row: np.void
+    is_final: bool
+    is_answer: bool
+    sealed: bool
+    suspicious: bool
+    """A request that detectors speak of."""
+    broken: bool
+    overread: int
+    leaked: int
+    leaked_estimated: int
+    burst: int
+    endpoint: np.void
+    """:data:`~hbids.facts.TALLY_DTYPE`, as the next three."""
+    source: np.void
+    network: np.void
+    behaviour: np.void
+
+    @property
+    def direction(self) -> Direction:
+        """Of the packet."""
+        return Direction(int(self.row["direction"]))
+
+    @property
+    def victim(self) -> Direction:
+        """Whose memory the row speaks of."""
+        to_server = self.direction == Direction.TO_SERVER
+        return Direction.TO_SERVER if to_server != self.is_answer else Direction.TO_CLIENT
+
+    def finding(self, sid: int, verdict: Verdict, series: Series | None = None, **numbers: Any) -> Finding:
+        """A finding about this row; ``numbers`` go into its context."""
+        return Finding(
+            sid,
+            int(self.row["end_time_ns"]),
+            flow_context(self.row),
+            self.direction,
+            self.victim,
+            verdict,
+            describe(self.row) | numbers,
+            series or Series(),
+        )
+
+
+@dataclass(slots=True)
+class Step:
+    """The facts of one step."""
+
+    heartbeats: Measured
+    sessions: Rows
+    flows: Rows
+    shapes: ShapeTallies
+    """Of the flows."""
+
+
+def news_of(heartbeats: Measured, tallies: Tallies) -> list[News]:
+    """The news among some rows."""
+    index = tallies.rows
+    columns = (
+        heartbeats.final,
+        heartbeats.answers,
+        heartbeats.sealed,
+        heartbeats.suspicious,
+        heartbeats.broken,
+        heartbeats.overread,
+        heartbeats.leaked,
+        heartbeats.leaked_estimated,
+    )
+    return (
+        [
+            News(*each)
+            for each in zip(
+                heartbeats.rows[index],
+                *(column[index].tolist() for column in columns),
+                tallies.burst.tolist(),
+                tallies.endpoint,
+                tallies.source,
+                tallies.network,
+                tallies.behaviour,
+                strict=True,
+            )
+        ]
+        if len(index)
+        else []
+    )
 
 
 class Remembered(Generic[Key, Value]):
@@ -63,6 +177,10 @@ class Remembered(Generic[Key, Value]):
         """Take out."""
         return self._values.pop(key, None)
 
+    def items(self) -> Iterable[tuple[Key, Value]]:
+        """All that is remembered, what was put last at the end."""
+        return self._values.items()
+
     def __contains__(self, key: Key) -> bool:
         return key in self._values
 
@@ -75,12 +193,6 @@ def forgotten(detector: object) -> int:
     return sum(value.forgotten for value in vars(detector).values() if isinstance(value, Remembered))
 
 
-def address_text(address: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> str:
-    """Sixteen bytes as text; v4-mapped addresses as IPv4."""
-    parsed = IPv6Address(address.tobytes())
-    return str(parsed.ipv4_mapped or parsed)
-
-
 def flow_context(row: np.void) -> FlowContext:
     """The flow of a heartbeat or session row; counters are 0 where the row has none."""
     names = row.dtype.names or ()
@@ -90,20 +202,15 @@ def flow_context(row: np.void) -> FlowContext:
     ]
     start = "flow_start_ns" if "flow_start_ns" in names else "time_ns"
     return FlowContext(
-        address_text(row["client_addr"]),
+        address_text(row["client_addr"].tobytes()),
         int(row["client_port"]),
-        address_text(row["server_addr"]),
+        address_text(row["server_addr"].tobytes()),
         int(row["server_port"]),
         tuple(int(layer) for layer in row["vlan"] if layer != NO_VLAN),
         int(row["protocol"]),
         int(row[start]),
         *counters,
     )
-
-
-def opposite(direction: int) -> Direction:
-    """The other way."""
-    return Direction.TO_CLIENT if direction == Direction.TO_SERVER else Direction.TO_SERVER
 
 
 def request_key(row: np.void) -> tuple[bytes, bytes, int, int]:
@@ -113,13 +220,23 @@ def request_key(row: np.void) -> tuple[bytes, bytes, int, int]:
     return row["client_addr"].tobytes(), row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER
 
 
+def totals_of(tally: np.void) -> dict[str, Any]:
+    """What a series of leaks has come to, for the context: counts, and how far it is to a private key."""
+    names = ("answers", "sources", "leaked_bytes", "leaked_bytes_estimated", "first_ns")
+    totals = {name: int(tally[name]) for name in names}
+    return totals | {"key_effort": round(totals["answers"] / KEY_ANSWERS, 6)}
+
+
 def describe(row: np.void) -> dict[str, Any]:
-    """The context every finding about a heartbeat row has; absent keys are unknown."""
+    """The context that every finding about a row has; absent keys are unknown."""
+    context: dict[str, Any] = {"transport": Transport(int(row["transport"])).name.lower(), "evidence": "wire"}
+    return context | _describe_heartbeat(row) if "message_id" in (row.dtype.names or ()) else context
+
+
+def _describe_heartbeat(row: np.void) -> dict[str, Any]:
     context: dict[str, Any] = {
-        "transport": Transport(int(row["transport"])).name.lower(),
         "sealed": bool(row["protection"] == Protection.SEALED),
         "message_id": int(row["message_id"]),
-        "evidence": "wire",
     }
     if row["midstream"]:
         context["midstream"] = True
@@ -137,6 +254,10 @@ def describe(row: np.void) -> dict[str, Any]:
         if row["answers_message"] != NO_MESSAGE:
             context["request_id"] = int(row["answers_message"])
             context["request_bytes"] = int(row["request_record_length"])
+        if row["request_claimed_length"] != ABSENT:
+            context["claimed_length"] = int(row["request_claimed_length"])
     else:
         context["request_bytes"] = int(row["bytes_seen"])
+        if row["kind"] == Kind.REQUEST and row["claimed_length"] != ABSENT:
+            context["overread"] = max(0, HEADER_BYTES + int(row["claimed_length"]) - int(row["record_length"]))
     return context

@@ -19,8 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, flow_context
-from hbids.facts import Direction, Facts, Finding, Transport, Verdict
+from hbids.detect.common import Step, describe, flow_context
+from hbids.facts import Direction, Finding, Series, Verdict
 
 __all__ = ["EvasionDetector"]
 
@@ -32,25 +32,23 @@ class EvasionDetector:
 
     def __init__(self, thresholds: Thresholds) -> None:
         """One contradiction is enough."""
-        self._told: Remembered[tuple[int, Direction], None] = Remembered()
 
-    def update(self, facts: Facts) -> list[Finding]:
+    def update(self, step: Step) -> list[Finding]:
         """Look at the flows of this step."""
-        flows = facts.flows
-        findings = []
-        for direction in (Direction.TO_SERVER, Direction.TO_CLIENT):
-            conflicts = flows[f"conflicts_{direction.name.lower()}"]
-            for index in np.flatnonzero((conflicts > 0) & (flows["transport"] != 0)):
-                row = flows[index]
-                key = int(row["flow_id"]), direction
-                if key not in self._told:
-                    self._told.put(key, None)
-                    findings.append(_finding(row, direction, int(conflicts[index])))
-        return findings
+        flows = step.flows
+        return [
+            _finding(flows[index], direction)
+            for direction in (Direction.TO_SERVER, Direction.TO_CLIENT)
+            for index in np.flatnonzero((flows[_conflicts(direction)] > 0) & (flows["transport"] != 0))
+        ]
 
 
-def _finding(row: np.void, direction: Direction, conflicts: int) -> Finding:
+def _conflicts(direction: Direction) -> str:
+    return f"conflicts_{direction.name.lower()}"
+
+
+def _finding(row: np.void, direction: Direction) -> Finding:
     verdict = Verdict.PROBED if row[f"heartbeats_{direction.name.lower()}"] else Verdict.CLEAR
-    transport = Transport(int(row["transport"])).name.lower()
-    context = {"transport": transport, "evidence": "wire", "conflicts": conflicts}
-    return Finding(CONFLICT, int(row["end_time_ns"]), flow_context(row), direction, direction, verdict, context)
+    context = describe(row) | {"conflicts": int(row[_conflicts(direction)])}
+    time_ns = int(row["end_time_ns"])
+    return Finding(CONFLICT, time_ns, flow_context(row), direction, direction, verdict, context, Series())

@@ -16,8 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, flow_context
-from hbids.facts import Direction, Facts, Finding, Transport, Verdict
+from hbids.detect.common import Step, describe, flow_context
+from hbids.facts import Direction, Finding, Series, Verdict
+from hbids.parties import of_rows
 
 __all__ = ["ExposureDetector"]
 
@@ -29,29 +30,24 @@ class ExposureDetector:
 
     def __init__(self, thresholds: Thresholds) -> None:
         """The first time is enough."""
-        self._known: Remembered[tuple[bytes, int, int], None] = Remembered()
 
-    def update(self, facts: Facts) -> list[Finding]:
+    def update(self, step: Step) -> list[Finding]:
         """Look at the sessions of this step."""
-        findings = []
-        for row in facts.sessions[facts.sessions["heartbeat_accepted"] >= 0]:
-            finding = self._judge(row)
-            if finding is not None:
-                findings.append(finding)
-        return findings
+        accepting = step.sessions[step.sessions["heartbeat_accepted"] >= 0]
+        if not len(accepting):
+            return []
+        _, first = np.unique(of_rows(accepting, np.ones(len(accepting), bool)).endpoints, return_index=True)
+        return [_finding(row) for row in accepting[np.sort(first)]]
 
-    def _judge(self, row: np.void) -> Finding | None:
-        endpoint = (row["server_addr"].tobytes(), int(row["server_port"]), int(row["protocol"]))
-        if endpoint in self._known:
-            return None
-        self._known.put(endpoint, None)
-        context = {"transport": Transport(int(row["transport"])).name.lower(), "evidence": "wire"}
-        return Finding(
-            ACCEPTED,
-            int(row["time_ns"]),
-            flow_context(row),
-            Direction.TO_CLIENT,
-            Direction.TO_SERVER,
-            Verdict.EXPOSED,
-            context,
-        )
+
+def _finding(row: np.void) -> Finding:
+    return Finding(
+        ACCEPTED,
+        int(row["time_ns"]),
+        flow_context(row),
+        Direction.TO_CLIENT,
+        Direction.TO_SERVER,
+        Verdict.EXPOSED,
+        describe(row),
+        Series(together=True, once=True),
+    )

@@ -14,11 +14,9 @@ Limits
 
 from __future__ import annotations
 
-from collections import deque
-
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, describe, flow_context, request_key
-from hbids.facts import Direction, Facts, Finding, Kind, Verdict
+from hbids.detect.common import News
+from hbids.facts import Finding, Verdict
 
 __all__ = ["FloodDetector"]
 
@@ -30,27 +28,10 @@ class FloodDetector:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
-        self._times: Remembered[tuple[bytes, bytes, int, int], deque[int]] = Remembered()
 
-    def update(self, facts: Facts) -> list[Finding]:
-        """Count the requests of this step."""
-        heartbeats = facts.heartbeats
-        most, window_ns = self._thresholds.flood_messages, self._thresholds.flood_window_ns
-        findings = []
-        for row in heartbeats[(heartbeats["is_final"] == 1) & (heartbeats["kind"] == Kind.REQUEST)]:
-            key = request_key(row)
-            times = self._times.get(key)
-            if times is None:
-                times = deque(maxlen=most)
-            self._times.put(key, times)
-            times.append(int(row["time_ns"]))
-            if len(times) == most and times[-1] - times[0] <= window_ns:
-                times.clear()
-                direction = Direction(int(row["direction"]))
-                context = describe(row) | {"requests": most, "window_s": window_ns / 1e9}
-                findings.append(
-                    Finding(
-                        FLOOD, int(row["end_time_ns"]), flow_context(row), direction, direction, Verdict.PROBED, context
-                    )
-                )
-        return findings
+    def judge(self, news: News) -> list[Finding]:
+        """Look how many requests came close together."""
+        if news.burst != self._thresholds.flood_messages:
+            return []
+        window_s = self._thresholds.flood_window_ns / 1e9
+        return [news.finding(FLOOD, Verdict.PROBED, requests=news.burst, window_s=window_s)]

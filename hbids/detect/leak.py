@@ -20,14 +20,11 @@ Limits
 
 from __future__ import annotations
 
-import numpy as np
-
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, describe, flow_context, opposite
-from hbids.facts import ABSENT, NO_MESSAGE, Direction, Facts, Finding, Kind, Protection, Verdict
-from hbids.measures import answers_what_must_be_discarded, leaked_bytes, leaked_bytes_estimated
+from hbids.detect.common import LEAKS_TOGETHER, News, totals_of
+from hbids.facts import NO_MESSAGE, Direction, Finding, Verdict
 
-__all__ = ["LeakDetector"]
+__all__ = ["LeakDetector", "TotalDetector"]
 
 # By whether the answer was sealed, then by who leaked.
 CONFIRMED = {(False, Direction.TO_SERVER): 1016100, (False, Direction.TO_CLIENT): 1016101}
@@ -38,42 +35,38 @@ ANSWERED_WITHOUT_LEAK = 1016110
 
 
 class LeakDetector:
-    """See the module's docstring."""
+    """See the module's docstring: what leaks, as soon as it does."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         """A leak needs no threshold."""
-        self._told: Remembered[int, int] = Remembered()
-        """Bytes already alerted, by message, until its final row comes."""
 
-    def update(self, facts: Facts) -> list[Finding]:
-        """Judge every answer of this step."""
-        heartbeats = facts.heartbeats
-        rows = heartbeats[(heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] != NO_MESSAGE)]
-        leaked = leaked_bytes(rows) + leaked_bytes_estimated(rows)  # a row has one or the other
-        unpatched = answers_what_must_be_discarded(rows)
-        findings = []
-        for index in np.flatnonzero((leaked > 0) | (unpatched & (rows["is_final"] == 1))):
-            finding = self._judge(rows[index], int(leaked[index]))
-            if finding is not None:
-                findings.append(finding)
-        return findings
+    def judge(self, news: News) -> list[Finding]:
+        """Judge an answer."""
+        return [_confirmed(news)] if _is_answer(news) else []
 
-    def _judge(self, row: np.void, leaked: int) -> Finding | None:
-        direction = Direction(int(row["direction"]))
-        victim = opposite(direction)
-        sealed = bool(row["protection"] == Protection.SEALED)
-        message = int(row["message_id"])
-        told = self._told.pop(message)
-        sid, verdict = CONFIRMED[sealed, victim], Verdict.LEAKED
-        if leaked == 0:
-            sid, verdict = ANSWERED_WITHOUT_LEAK, Verdict.PROBED
-        elif told is not None:
-            sid = TOTAL[sealed, victim]
-        if not row["is_final"]:
-            self._told.put(message, leaked)
-        elif told == leaked:
-            return None
-        context = describe(row) | {"leaked_bytes_estimated" if sealed else "leaked_bytes": leaked}
-        if row["request_claimed_length"] != ABSENT:
-            context["claimed_length"] = int(row["request_claimed_length"])
-        return Finding(sid, int(row["end_time_ns"]), flow_context(row), direction, victim, verdict, context)
+
+class TotalDetector:
+    """See the module's docstring: what leaks have come to."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """A leak needs no threshold."""
+
+    def judge(self, news: News) -> list[Finding]:
+        """Sum up after a leaking answer that has ended."""
+        if not (_is_answer(news) and news.is_final and news.leaked + news.leaked_estimated):
+            return []
+        sid = TOTAL[news.sealed, news.victim]
+        return [news.finding(sid, Verdict.LEAKED, LEAKS_TOGETHER, **totals_of(news.endpoint))]
+
+
+def _is_answer(news: News) -> bool:
+    return news.is_answer and bool(news.row["answers_message"] != NO_MESSAGE)
+
+
+def _confirmed(news: News) -> Finding:
+    if not news.leaked + news.leaked_estimated:
+        return news.finding(ANSWERED_WITHOUT_LEAK, Verdict.PROBED)
+    sid = CONFIRMED[news.sealed, news.victim]
+    if news.sealed:
+        return news.finding(sid, Verdict.LEAKED, leaked_bytes_estimated=news.leaked_estimated)
+    return news.finding(sid, Verdict.LEAKED, leaked_bytes=news.leaked)

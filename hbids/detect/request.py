@@ -18,12 +18,10 @@ Limits
 
 from __future__ import annotations
 
-import numpy as np
-
 from hbids.config import Thresholds
-from hbids.detect.common import describe, flow_context
-from hbids.facts import ABSENT, Direction, Facts, Finding, Kind, Phase, Verdict
-from hbids.measures import breaks_rfc_6520, is_sealed, overread_bytes
+from hbids.detect.common import REQUESTS, News
+from hbids.facts import Direction, Finding, Kind, Phase, Verdict
+from hbids.measures import HEADER_BYTES
 
 __all__ = ["RequestDetector"]
 
@@ -35,7 +33,6 @@ OVERREAD_BY_PHASE = {
 }
 OVERREAD_OF_CLIENT = 1016004
 SHORT_PADDING, NOT_NEGOTIATED, TOO_SHORT, UNKNOWN_TYPE = 1016010, 1016011, 1016020, 1016021
-HEADER_BYTES = 3
 
 
 class RequestDetector:
@@ -44,30 +41,19 @@ class RequestDetector:
     def __init__(self, thresholds: Thresholds) -> None:
         """Over-reading needs no threshold."""
 
-    def update(self, facts: Facts) -> list[Finding]:
-        """Judge every clear request of this step."""
-        heartbeats = facts.heartbeats
-        asked = (heartbeats["is_final"] == 1) & (heartbeats["kind"] != Kind.RESPONSE) & ~is_sealed(heartbeats)
-        rows = heartbeats[asked]
-        overread, broken = overread_bytes(rows), breaks_rfc_6520(rows)
-        suspicious = broken | (rows["heartbeat_accepted"] == ABSENT)
-        indices = np.flatnonzero(suspicious)
-        return [_finding(rows[index], int(overread[index]), bool(broken[index])) for index in indices]
+    def judge(self, news: News) -> list[Finding]:
+        """Judge a clear request."""
+        if not news.suspicious or news.sealed:
+            return []
+        sid, verdict = _judge(news)
+        return [news.finding(sid, verdict, REQUESTS, requests=int(news.endpoint["suspicious"]))]
 
 
-def _finding(row: np.void, overread: int, broken: bool) -> Finding:
-    context = describe(row)
-    if row["claimed_length"] != ABSENT:
-        context["overread"] = overread
-    direction = Direction(int(row["direction"]))
-    sid, verdict = _judge(row, direction, overread, broken)
-    return Finding(sid, int(row["end_time_ns"]), flow_context(row), direction, direction, verdict, context)
-
-
-def _judge(row: np.void, direction: Direction, overread: int, broken: bool) -> tuple[int, Verdict]:
+def _judge(news: News) -> tuple[int, Verdict]:
+    row = news.row
     if row["kind"] == Kind.MALFORMED:
         return (TOO_SHORT if row["record_length"] < HEADER_BYTES else UNKNOWN_TYPE), Verdict.PROBED
-    if overread > 0:
+    if news.overread > 0:
         by_phase = OVERREAD_BY_PHASE[Phase(int(row["phase"]))]
-        return (OVERREAD_OF_CLIENT if direction == Direction.TO_CLIENT else by_phase), Verdict.ATTEMPTED
-    return (SHORT_PADDING if broken else NOT_NEGOTIATED), Verdict.PROBED
+        return (OVERREAD_OF_CLIENT if news.direction == Direction.TO_CLIENT else by_phase), Verdict.ATTEMPTED
+    return (SHORT_PADDING if news.broken else NOT_NEGOTIATED), Verdict.PROBED

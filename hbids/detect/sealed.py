@@ -4,7 +4,7 @@ What it sees
     A sealed heartbeat in a record smaller than any legal heartbeat under the negotiated cipher suite (1016200): 3 bytes
     of header and 16 of padding must fit. So are caught, with no answer needed, titanous' heartbleeder and zgrab. A
     sealed heartbeat on a session that never agreed to the extension (1016011), as FiloSottile's checker sends. And
-    requests that fill their records, sent while another such is unanswered (1016212), once a connection.
+    requests that fill their records, sent while another such is unanswered (1016212).
 Why it matters
     After the handshake neither type nor claim can be read; size and negotiation are what is left to see. Whoever pads
     his request to a full record, and sends others along for each record of the answer, makes the answer look like
@@ -22,12 +22,11 @@ from __future__ import annotations
 import numpy as np
 
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, describe, flow_context, opposite
-from hbids.facts import ABSENT, Direction, Facts, Finding, Kind, Rows, Verdict
-from hbids.measures import is_sealed, is_short_sealed
+from hbids.detect.common import REQUESTS, News, Remembered, Step, describe, flow_context
+from hbids.facts import Direction, Finding, Kind, Verdict
 from hbids.suites import MAX_PLAINTEXT_BYTES
 
-__all__ = ["SealedDetector"]
+__all__ = ["CrowdDetector", "SealedDetector"]
 
 TOO_SMALL, NOT_NEGOTIATED, IN_FLIGHT = 1016200, 1016011, 1016212
 MOST_PER_FLOW = 64
@@ -35,60 +34,64 @@ MOST_PER_FLOW = 64
 
 
 class SealedDetector:
-    """See the module's docstring."""
+    """See the module's docstring: requests, one by one."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         """What is legal is not a matter of degree."""
-        self._full: Remembered[int, dict[int, int]] = Remembered()
+
+    def judge(self, news: News) -> list[Finding]:
+        """Judge a sealed request."""
+        if not news.suspicious or not news.sealed:
+            return []
+        sid = TOO_SMALL if news.broken else NOT_NEGOTIATED
+        return [news.finding(sid, Verdict.PROBED, REQUESTS, requests=int(news.endpoint["suspicious"]))]
+
+
+class CrowdDetector:
+    """See the module's docstring: full requests, several at once."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """RFC 6520 allows one."""
+        self._waiting: Remembered[int, dict[int, int]] = Remembered()
         """By flow: times of requests that fill their records and wait for an answer, by message."""
-        self._told: Remembered[int, None] = Remembered()
 
-    def update(self, facts: Facts) -> list[Finding]:
-        """Judge every sealed request of this step."""
-        heartbeats = facts.heartbeats
-        asked = (heartbeats["is_final"] == 1) & (heartbeats["kind"] == Kind.REQUEST) & is_sealed(heartbeats)
-        rows = heartbeats[asked]
-        short = is_short_sealed(rows)
-        findings = []
-        for index in np.flatnonzero(short | (rows["heartbeat_accepted"] == ABSENT)):
-            row = rows[index]
-            direction = Direction(int(row["direction"]))
-            sid = TOO_SMALL if short[index] else NOT_NEGOTIATED
-            findings.append(
-                Finding(
-                    sid, int(row["end_time_ns"]), flow_context(row), direction, direction, Verdict.PROBED, describe(row)
-                )
-            )
-        return findings + self._crowded(heartbeats[(heartbeats["is_final"] == 1) & is_sealed(heartbeats)])
-
-    def _crowded(self, rows: Rows) -> list[Finding]:
+    def update(self, step: Step) -> list[Finding]:
         """Judged at the answers, whose rows may come late: what was in flight is told by the times."""
+        heartbeats = step.heartbeats
+        counted = heartbeats.final & heartbeats.sealed
+        if not counted.any():
+            return []
+        rows = heartbeats.rows
+        asks = counted & (rows["kind"] == Kind.REQUEST) & (rows["record_length"] >= MAX_PLAINTEXT_BYTES)
+        answers = counted & heartbeats.answers & (rows["request_record_length"] >= MAX_PLAINTEXT_BYTES)
         findings = []
-        asks = (rows["kind"] == Kind.REQUEST) & (rows["record_length"] >= MAX_PLAINTEXT_BYTES)
-        answers = (rows["kind"] == Kind.RESPONSE) & (rows["request_record_length"] >= MAX_PLAINTEXT_BYTES)
         for index in np.flatnonzero(asks | answers):
-            row = rows[index]
-            flow, time_ns = int(row["flow_id"]), int(row["time_ns"])
-            waiting = self._full.get(flow) or {}
-            if asks[index]:
-                waiting[int(row["message_id"])] = time_ns
-                if len(waiting) > MOST_PER_FLOW:
-                    del waiting[next(iter(waiting))]
-            elif waiting.pop(int(row["answers_message"]), None) is not None:
-                in_flight = 1 + sum(asked_ns < time_ns for asked_ns in waiting.values())
-                if in_flight > 1 and flow not in self._told:
-                    self._told.put(flow, None)
-                    findings.append(_crowd(row, in_flight))
-            if waiting:
-                self._full.put(flow, waiting)
-            else:
-                self._full.pop(flow)
+            in_flight = self._in_flight(rows[index], asks=bool(asks[index]))
+            if in_flight > 1:
+                findings.append(_crowd(rows[index], in_flight))
         return findings
+
+    def _in_flight(self, row: np.void, *, asks: bool) -> int:
+        """How many there were when an answer came; 0 at a request."""
+        flow, time_ns = int(row["flow_id"]), int(row["time_ns"])
+        waiting = self._waiting.get(flow) or {}
+        in_flight = 0
+        if asks:
+            waiting[int(row["message_id"])] = time_ns
+            if len(waiting) > MOST_PER_FLOW:
+                del waiting[next(iter(waiting))]
+        elif waiting.pop(int(row["answers_message"]), None) is not None:
+            in_flight = 1 + sum(asked_ns < time_ns for asked_ns in waiting.values())
+        if waiting:
+            self._waiting.put(flow, waiting)
+        else:
+            self._waiting.pop(flow)
+        return in_flight
 
 
 def _crowd(answer: np.void, in_flight: int) -> Finding:
     way = Direction(int(answer["direction"]))
+    victim = Direction.TO_CLIENT if way == Direction.TO_SERVER else Direction.TO_SERVER
     context = describe(answer) | {"requests": in_flight}
-    return Finding(
-        IN_FLIGHT, int(answer["end_time_ns"]), flow_context(answer), way, opposite(way), Verdict.PROBED, context
-    )
+    time_ns = int(answer["end_time_ns"])
+    return Finding(IN_FLIGHT, time_ns, flow_context(answer), way, victim, Verdict.PROBED, context)

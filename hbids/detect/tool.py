@@ -15,79 +15,98 @@ Limits
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hbids import fingerprints
-from hbids.detect.common import Remembered, address_text
-from hbids.facts import Direction, Facts, Finding, FlowContext
+from hbids.detect.common import Remembered
+from hbids.facts import Direction, Finding, Series
+from hbids.parties import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hbids.facts import FlowContext, Rows
 
 __all__ = ["ToolRecogniser"]
 
 RECOGNISED = 1016600
 BEGINNING_BYTES = 4
 """Enough to leave out nearly all sessions at once; what is left is compared in full."""
+SESSION_KNOWN = ("handshake", "after")
+"""Phases in which the ServerHello has come, and with it what is known of the session."""
 
 FlowKey = tuple[str, int, str, int]
+
+
+class Session(NamedTuple):
+    """A session that shows a constant of some tool."""
+
+    time_ns: int
+    constants: dict[str, str]
 
 
 class ToolRecogniser:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._sessions: Remembered[FlowKey, dict[str, str]] = Remembered()
-        """Of the sessions, only those that show a constant of some tool."""
-        self._told: Remembered[tuple[str, str, int, str], None] = Remembered()
+        self._sessions: Remembered[FlowKey, list[Session]] = Remembered()
+        """Those of the same addresses and ports, one after the other."""
+        self._told: Remembered[tuple[str, str, str, int, str], None] = Remembered()
         self._random_beginnings, self._ja3_beginnings = _beginnings()
 
-    def attribute(self, facts: Facts, findings: Iterable[Finding]) -> list[Finding]:
-        """Name the tools of ``findings`` (in their context); what is newly known comes back as findings."""
-        self._remember(facts)
-        news = []
-        for finding in findings:
-            tool = self._tool_of(finding)
-            if tool is None:
-                continue
-            finding.context["tools"] = [tool.name]
-            key = (*_source_and_endpoint(finding), tool.name)
-            if key not in self._told:
-                self._told.put(key, None)
-                news.append(_recognised(finding, tool))
-        return news
-
-    def _remember(self, facts: Facts) -> None:
-        sessions = facts.sessions
+    def remember(self, sessions: Rows) -> None:
+        """Keep the sessions that show a constant of some tool."""
         shows = np.zeros(len(sessions), bool)
         for name in ("client_random", "server_random"):
             shows |= _begin_with(sessions[name], self._random_beginnings)
         shows |= _begin_with(sessions["ja3"], self._ja3_beginnings)
         for row in sessions[shows]:
             key = (
-                address_text(row["client_addr"]),
+                address_text(row["client_addr"].tobytes()),
                 int(row["client_port"]),
-                address_text(row["server_addr"]),
+                address_text(row["server_addr"].tobytes()),
                 int(row["server_port"]),
             )
-            self._sessions.put(
-                key,
-                {
-                    "client_random": row["client_random"].tobytes().hex(),
-                    "server_random": row["server_random"].tobytes().hex(),
-                    "ja3": row["ja3"].decode(),
-                },
-            )
+            constants = {
+                "client_random": row["client_random"].tobytes().hex(),
+                "server_random": row["server_random"].tobytes().hex(),
+                "ja3": row["ja3"].decode(),
+            }
+            self._sessions.put(key, [*(self._sessions.get(key) or []), Session(int(row["time_ns"]), constants)])
+
+    def attribute(self, table: str, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings of a table with the tools named in their context, and new ones that tell what is newly known."""
+        told = []
+        for finding in findings:
+            told.append(finding)
+            tool = self._tool_of(finding)
+            if tool is None:
+                continue
+            finding.context["tools"] = [tool.name]
+            source, ip, port = _source_and_endpoint(finding)
+            key = (table, source, ip, port, tool.name)
+            if key not in self._told and (finding.series is None or finding.series.tells_tool):
+                self._told.put(key, None)
+                told.append(_recognised(finding, tool, source))
+        return told
 
     def _tool_of(self, finding: Finding) -> fingerprints.Tool | None:
         if "request_bytes" not in finding.context:
             return None
         request = finding.context | {"victim": "client" if finding.victim == Direction.TO_CLIENT else "server"}
-        session = self._sessions.get(_flow_key(finding.flow)) or {}
+        session = self._session_of(finding)
         return next((tool for tool in fingerprints.shipped() if tool.matches(request, session)), None)
+
+    def _session_of(self, finding: Finding) -> dict[str, str]:
+        """The session under way; before its ServerHello it is not known yet."""
+        if finding.context.get("phase") not in SESSION_KNOWN:
+            return {}
+        sessions = self._sessions.get(_flow_key(finding.flow)) or []
+        began = [session for session in sessions if session.time_ns <= finding.time_ns]
+        return began[-1].constants if began else {}
 
 
 def _beginnings() -> tuple[list[int], list[int]]:
@@ -126,7 +145,7 @@ def _source_and_endpoint(finding: Finding) -> tuple[str, str, int]:
     return flow.client_ip, flow.server_ip, flow.server_port
 
 
-def _recognised(finding: Finding, tool: fingerprints.Tool) -> Finding:
+def _recognised(finding: Finding, tool: fingerprints.Tool, source: str) -> Finding:
     context = {"transport": finding.context["transport"], "evidence": "wire", "tool": tool.name, "tools": [tool.name]}
     return Finding(
         RECOGNISED,
@@ -136,4 +155,5 @@ def _recognised(finding: Finding, tool: fingerprints.Tool) -> Finding:
         finding.victim,
         finding.verdict,
         context,
+        Series(key=(source, tool.name), once=True),
     )

@@ -18,15 +18,16 @@ Limits
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hbids.config import Thresholds
-from hbids.detect.common import Remembered, describe, flow_context, request_key
-from hbids.facts import ABSENT, NO_MESSAGE, Direction, EndReason, Facts, Finding, Kind, Rows, Verdict
-from hbids.measures import is_sealed, is_short_sealed
+from hbids.detect.common import Remembered, Step, describe, flow_context, request_key
+from hbids.facts import NO_MESSAGE, Direction, EndReason, Finding, Kind, Series, Verdict
+
+if TYPE_CHECKING:
+    from hbids.measures import Measured
 
 __all__ = ["UnansweredDetector"]
 
@@ -42,11 +43,13 @@ class Asked(NamedTuple):
     dishonest: bool
 
 
-@dataclass(slots=True)
-class OpenRequests:
-    """Those of one flow, by message id."""
+class AskedInVain(NamedTuple):
+    """What one source has asked one endpoint in vain."""
 
-    requests: dict[int, Asked] = field(default_factory=dict)
+    times_ns: list[int]
+    """Of the last ones."""
+    requests: int
+    """All of them."""
 
 
 class UnansweredDetector:
@@ -54,56 +57,62 @@ class UnansweredDetector:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
-        self._open: Remembered[int, OpenRequests] = Remembered()
-        self._series: Remembered[tuple[bytes, bytes, int, int], list[int]] = Remembered()
+        self._open: Remembered[int, dict[int, Asked]] = Remembered()
+        """By flow, then by message."""
+        self._series: Remembered[tuple[bytes, bytes, int, int], AskedInVain] = Remembered()
 
-    def update(self, facts: Facts) -> list[Finding]:
+    def update(self, step: Step) -> list[Finding]:
         """Match answers with requests; judge what is left when a flow ends."""
-        heartbeats = facts.heartbeats
-        self._note(heartbeats[is_sealed(heartbeats)])
+        self._note(step.heartbeats)
         if not len(self._open):
             return []
         findings = []
-        for index in np.flatnonzero(facts.flows["end_reason"] != EndReason.CHECKPOINT):
-            left = self._open.pop(int(facts.flows["flow_id"][index]))
-            if left is not None and left.requests:
-                findings += self._judge(list(left.requests.values()), facts.flows[index])
+        for index in np.flatnonzero(step.flows["end_reason"] != EndReason.CHECKPOINT):
+            left = self._open.pop(int(step.flows["flow_id"][index]))
+            finding = self._judge(list(left.values()), step.flows[index]) if left else None
+            if finding is not None:
+                findings.append(finding)
         return findings
 
-    def _note(self, rows: Rows) -> None:
-        dishonest = is_short_sealed(rows) | (rows["heartbeat_accepted"] == ABSENT)
-        for index in range(len(rows)):
-            row = rows[index]
-            left = self._open.get(int(row["flow_id"])) or OpenRequests()
-            if row["kind"] == Kind.REQUEST:
-                left.requests[int(row["message_id"])] = Asked(row.copy(), bool(dishonest[index]))
-            elif row["answers_message"] != NO_MESSAGE:
-                left.requests.pop(int(row["answers_message"]), None)
-            while len(left.requests) > MOST_PER_FLOW:
-                del left.requests[next(iter(left.requests))]
-            self._open.put(int(row["flow_id"]), left)
+    def _note(self, heartbeats: Measured) -> None:
+        if not heartbeats.sealed.any():
+            return
+        rows = heartbeats.rows
+        requests = np.flatnonzero(heartbeats.sealed & (rows["kind"] == Kind.REQUEST))
+        answers = np.flatnonzero(heartbeats.sealed & heartbeats.answers & (rows["answers_message"] != NO_MESSAGE))
+        asked, answered = rows["message_id"][requests], rows["answers_message"][answers]
+        for index in answers[~np.isin(answered, asked)]:  # of requests in an earlier step
+            left = self._open.get(int(rows["flow_id"][index]))
+            if left is not None:
+                left.pop(int(rows["answers_message"][index]), None)
+        for index in requests[~np.isin(asked, answered)]:
+            flow = int(rows["flow_id"][index])
+            left = self._open.get(flow) or {}
+            left[int(rows["message_id"][index])] = Asked(rows[index].copy(), bool(heartbeats.suspicious[index]))
+            if len(left) > MOST_PER_FLOW:
+                del left[next(iter(left))]
+            self._open.put(flow, left)
 
-    def _judge(self, left: list[Asked], flow: np.void) -> list[Finding]:
+    def _judge(self, left: list[Asked], flow: np.void) -> Finding | None:
         row = left[-1].row
         if flow[f"packets_{_way_back(row)}"] == 0:
             left = [asked for asked in left if asked.dishonest]
             if not left:
-                return []
+                return None
         end_ns = int(flow["end_time_ns"])
         key = request_key(row)
-        times = [*(self._series.get(key) or []), *[end_ns] * len(left)]
-        times = [time for time in times if end_ns - time <= self._thresholds.unanswered_window_ns]
-        if len(times) >= self._thresholds.unanswered_messages or any(asked.dishonest for asked in left):
-            self._series.pop(key)
-            verdict = Verdict.ATTEMPTED
-        else:
-            self._series.put(key, times)
-            if not any(self._silent_while_alive(asked.row, flow) for asked in left):
-                return []
-            verdict = Verdict.PROBED
-        direction = Direction(int(row["direction"]))
-        context = describe(row) | {"requests": len(times), "answers": 0}
-        return [Finding(UNANSWERED, end_ns, flow_context(row), direction, direction, verdict, context)]
+        series = self._series.get(key) or AskedInVain([], 0)
+        requests = series.requests + len(left)
+        times_ns = [*series.times_ns, *[end_ns] * len(left)]
+        times_ns = [time_ns for time_ns in times_ns if end_ns - time_ns <= self._thresholds.unanswered_window_ns]
+        attempted = len(times_ns) >= self._thresholds.unanswered_messages or any(asked.dishonest for asked in left)
+        self._series.put(key, AskedInVain([] if attempted else times_ns, requests))
+        if not attempted and not any(self._silent_while_alive(asked.row, flow) for asked in left):
+            return None
+        direction, verdict = Direction(int(row["direction"])), Verdict.ATTEMPTED if attempted else Verdict.PROBED
+        context = describe(row) | {"requests": requests, "answers": 0}
+        grows = Series(growth="requests", tells_tool=not left[-1].dishonest)  # of that, the request told already
+        return Finding(UNANSWERED, end_ns, flow_context(row), direction, direction, verdict, context, grows)
 
     def _silent_while_alive(self, row: np.void, flow: np.void) -> bool:
         way = _way_back(row)

@@ -16,12 +16,9 @@ Limits
 
 from __future__ import annotations
 
-import numpy as np
-
 from hbids.config import Thresholds
-from hbids.detect.common import describe, flow_context, opposite
-from hbids.facts import NO_MESSAGE, Direction, Facts, Finding, Kind, Protection, Verdict
-from hbids.measures import unasked_bytes_estimated
+from hbids.detect.common import LEAKS, News, totals_of
+from hbids.facts import NO_MESSAGE, Direction, Finding, Verdict
 
 __all__ = ["UnaskedDetector"]
 
@@ -36,26 +33,11 @@ class UnaskedDetector:
     def __init__(self, thresholds: Thresholds) -> None:
         """What is honest is a matter of measures."""
 
-    def update(self, facts: Facts) -> list[Finding]:
-        """Judge every answer of this step that answers nothing."""
-        heartbeats = facts.heartbeats
-        unasked = (heartbeats["kind"] == Kind.RESPONSE) & (heartbeats["answers_message"] == NO_MESSAGE)
-        rows = heartbeats[unasked & (heartbeats["is_final"] == 1)]
-        leaked = unasked_bytes_estimated(rows)
-        return [finding for row, bytes_ in zip(rows, leaked, strict=True) if (finding := _judge(row, int(bytes_)))]
-
-
-def _judge(row: np.void, leaked: int) -> Finding | None:
-    direction = Direction(int(row["direction"]))
-    victim = opposite(direction)
-    sid, verdict = LEAK[victim], Verdict.LEAKED
-    if row["protection"] == Protection.SEALED:
-        sid = SEALED_LEAK
-        if leaked == 0:
-            return None  # full-size by a small fragment size only
-    elif leaked == 0:
-        sid, verdict = ANSWER_ALONE, Verdict.PROBED
-    context = describe(row)
-    if leaked:
-        context["leaked_bytes_estimated"] = leaked
-    return Finding(sid, int(row["end_time_ns"]), flow_context(row), direction, victim, verdict, context)
+    def judge(self, news: News) -> list[Finding]:
+        """Judge an answer that answers nothing."""
+        if not (news.is_answer and news.is_final) or news.row["answers_message"] != NO_MESSAGE:
+            return []
+        if not news.leaked_estimated:
+            return [news.finding(ANSWER_ALONE, Verdict.PROBED)]
+        sid = SEALED_LEAK if news.sealed else LEAK[news.victim]
+        return [news.finding(sid, Verdict.LEAKED, LEAKS, **totals_of(news.endpoint))]

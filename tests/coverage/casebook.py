@@ -29,6 +29,8 @@ EXPOSURE = 1016500
 """The inventory: fires wherever a server accepts heartbeats, and is therefore left out of every case."""
 LEAK = (1016001, 1016100, 1016102)
 """The attempt, the leak as soon as it is one, its total."""
+TWO_LEAKS = (*LEAK, 1016102)
+"""The same source again, with the total of both."""
 SIMULATED = "simulated"
 """Bytes written by the builders of tests/support."""
 

@@ -8,7 +8,7 @@ from scapy.layers.vxlan import VXLAN
 
 from hbids.facts import Verdict
 from tests.capture.build import Frame
-from tests.coverage.casebook import LEAK, Group
+from tests.coverage.casebook import LEAK, TWO_LEAKS, Group
 from tests.coverage.exchanges import ASKED, FULL, SEALED_LEAK, SEALED_LEAK_BYTES
 from tests.support import openvpn, tls
 from tests.support.conversation import TO_CLIENT, TO_SERVER
@@ -132,12 +132,12 @@ def decoy() -> list[Frame]:
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
-@GROUP.case("one in the handshake, one in a renegotiation", *LEAK, *LEAK, verdict=Verdict.LEAKED, leaked=0x8000)
+@GROUP.case("one in the handshake, one in a renegotiation", *TWO_LEAKS, verdict=Verdict.LEAKED, leaked=0x8000)
 def renegotiated() -> list[Frame]:
     return greeted().attack().finish().renegotiate().greet().attack().frames()
 
 
-@GROUP.case("one before a restart on the same ports, one after", *LEAK, *LEAK, verdict=Verdict.LEAKED, leaked=0x8000)
+@GROUP.case("one before a restart on the same ports, one after", *TWO_LEAKS, verdict=Verdict.LEAKED, leaked=0x8000)
 def restarted() -> list[Frame]:
     return greeted().attack().finish().restart().greet().attack().frames()
 

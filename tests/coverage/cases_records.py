@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from hbids.facts import Verdict
-from tests.coverage.casebook import LEAK, Group
+from tests.coverage.casebook import LEAK, TWO_LEAKS, Group
 from tests.coverage.exchanges import ANSWER, LIE, answered, leak
 from tests.support import tls
 from tests.support.conversation import Conversation, connected, greeted
@@ -44,7 +44,7 @@ for content_type, name in (
     (tls.APPLICATION_DATA, "application_data"),
 ):
     GROUP.leak(f"behind five records of type {name} without a byte")(partial(behind, tls.record(content_type, b"") * 5))
-GROUP.leak("behind five heartbeats without a byte", *[1016020] * 5)(partial(behind, tls.record(tls.HEARTBEAT, b"") * 5))
+GROUP.leak("behind five heartbeats without a byte", 1016020)(partial(behind, tls.record(tls.HEARTBEAT, b"") * 5))
 
 
 @GROUP.case("glued to the ClientHello", *EARLY_LEAK, verdict=Verdict.LEAKED, leaked=0x4000)
@@ -118,14 +118,14 @@ def honest_first() -> Conversation:
     return answered(conversation, tls.answer(18)[0] + ANSWER)
 
 
-@GROUP.case("two lies in one segment: two leaks", *LEAK * 2, verdict=Verdict.LEAKED, leaked=2 * 0x4000)
+@GROUP.case("two lies in one segment: two leaks", *TWO_LEAKS, verdict=Verdict.LEAKED, leaked=2 * 0x4000)
 def two_lies() -> Conversation:
     conversation = greeted()
     conversation.client(LIE * 2)
     return answered(conversation, ANSWER * 2)
 
 
-@GROUP.leak("five lies of other claims before it, which nobody answers", *[1016001] * 5)
+@GROUP.leak("five lies of other claims before it, which nobody answers")
 def unanswered_before() -> Conversation:
     conversation = greeted()
     for claimed in (1, 2, 300, 0xFFFF, 0x3000):
@@ -175,7 +175,7 @@ def padded() -> Conversation:
     return overlong(16_384)
 
 
-@GROUP.leak("a request of more records than one: each is a message of its own", 1016020, 1016020)
+@GROUP.leak("a request of more records than one: each is a message of its own", 1016020)
 def cut_in_records() -> Conversation:
     conversation = greeted()
     conversation.client(tls.record(tls.HEARTBEAT, b"\x01") + tls.record(tls.HEARTBEAT, b"\x40\x00"))

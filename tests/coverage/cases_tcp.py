@@ -6,7 +6,7 @@ from functools import partial
 
 from hbids.facts import Verdict
 from tests.capture.build import Frame
-from tests.coverage.casebook import LEAK, SIMULATED, Group
+from tests.coverage.casebook import LEAK, SIMULATED, TWO_LEAKS, Group
 from tests.coverage.exchanges import ANSWER, LIE, SEALED_LEAK, SEALED_LEAK_BYTES, answered, leak, sealed_leak, segments
 from tests.support import tls
 from tests.support.conversation import (
@@ -264,7 +264,7 @@ for item, ends, counted in (
     ("the port is used again without any end", [], {"syn_ignored": 1}),
 ):
     GROUP.case(
-        f"{item}: two leaks", *LEAK * 2, verdict=Verdict.LEAKED, leaked=2 * 0x4000, counted=counted
+        f"{item}: two leaks", *TWO_LEAKS, verdict=Verdict.LEAKED, leaked=2 * 0x4000, counted=counted
     )(partial(port_reused, *ends))  # fmt: skip
 
 

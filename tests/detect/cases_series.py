@@ -23,7 +23,7 @@ def sixty_heartbeats_in_twenty_seconds() -> Conversation:
     return beats(60, seconds=20)
 
 
-@case({1016210: 2}, Verdict.PROBED)
+@case({1016210: 1}, Verdict.PROBED)
 def twice_sixty_heartbeats_in_twenty_seconds() -> Conversation:
     return beats(120, seconds=20)
 
@@ -74,24 +74,39 @@ def one_sealed_request_that_cannot_be_honest_unanswered() -> Conversation:
     return conversation
 
 
-@case({1016001: 10, 1016100: 10, 1016300: 1}, Verdict.HARVESTED)
+@case({1016001: 1, 1016100: 1, 1016300: 1}, Verdict.HARVESTED, near={1016302})
 def ten_leaks_to_one_source() -> list[Conversation]:
     return leaks(10)
 
 
-@case({1016001: 9, 1016100: 9}, Verdict.LEAKED, near={1016300})
+@case({1016001: 1, 1016100: 1, 1016102: 1}, Verdict.LEAKED, near={1016300})
 def nine_leaks_to_one_source() -> list[Conversation]:
     return leaks(9)
 
 
-@case({1016001: 10, 1016100: 10, 1016301: 1}, Verdict.HARVESTED, near={1016300})
+@case({1016001: 1, 1016100: 1, 1016302: 1}, Verdict.HARVESTED, near={1016300})
+def ten_leaks_to_one_source_within_a_little_more_than_an_hour() -> list[Conversation]:
+    return leaks(10, seconds=401)
+
+
+@case({1016001: 3, 1016100: 3, 1016301: 1}, Verdict.HARVESTED, near={1016300, 1016303})
 def ten_leaks_to_one_behaviour_from_three_sources() -> list[Conversation]:
-    return leaks(10, sources=3)
+    return leaks(10, sources=3, apart=True)
 
 
-@case({1016001: 10, 1016100: 10}, Verdict.LEAKED, near={1016300, 1016301})
-def ten_leaks_to_one_behaviour_from_two_sources() -> list[Conversation]:
+@case({1016001: 2, 1016100: 2, 1016303: 1}, Verdict.HARVESTED, near={1016301})
+def ten_leaks_to_two_sources_of_one_network() -> list[Conversation]:
     return leaks(10, sources=2)
+
+
+@case({1016001: 2, 1016100: 2, 1016102: 1}, Verdict.LEAKED, near={1016300, 1016301, 1016303})
+def ten_leaks_to_one_behaviour_from_two_sources() -> list[Conversation]:
+    return leaks(10, sources=2, apart=True)
+
+
+@case({}, Verdict.EXPOSED, near={1016400, 1016401})
+def many_connections_alike_to_a_service_that_was_not_known() -> list[Conversation]:
+    return [numbered(number, seconds=0.1).connect().say_hello() for number in range(110)]
 
 
 # --- exposure and tools -----------------------------------------------------------------------------------------------

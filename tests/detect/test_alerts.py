@@ -1,4 +1,4 @@
-"""When an alert comes, what it says, and that an exchange gives one line each."""
+"""When an alert comes, and what it says."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def test_the_attempt_comes_with_its_packet(engine_name: str, tmp_path: Path) -> 
     assert_at(finding, conversation, last)
     assert (finding.packet_direction, finding.victim) == (Direction.TO_SERVER, Direction.TO_SERVER)
     assert finding.verdict == Verdict.ATTEMPTED
+    assert finding.context.pop("alert_id")
     assert finding.context == {
         "transport": "tls",
         "sealed": False,
@@ -56,6 +57,7 @@ def test_the_attempt_comes_with_its_packet(engine_name: str, tmp_path: Path) -> 
         "record_length": 3,
         "request_bytes": 3,
         "overread": 0x4000,
+        "requests": 1,
     }
 
 
@@ -98,7 +100,7 @@ def test_a_sealed_leak_comes_with_the_packet_that_exceeds_the_request_and_the_to
 
 
 @pytest.mark.parametrize("segment_bytes", [100, 1460, 16_000])
-def test_an_exchange_gives_one_line_each_however_many_packets_it_took(
+def test_exchanges_give_as_few_lines_however_many_packets_they_took(
     engine_name: str, tmp_path: Path, segment_bytes: int
 ) -> None:
     conversation = greeted()
@@ -106,7 +108,11 @@ def test_an_exchange_gives_one_line_each_however_many_packets_it_took(
         conversation.client(tls.request(0xFFFF))
         data = b"".join(tls.answer(0xFFFF))
         conversation.server(data, cut=range(segment_bytes, len(data), segment_bytes))
-    assert alerts(judge(tmp_path, engine_name, conversation)) == {ATTEMPT: 3, LEAK: 3, TOTAL: 3, 1016500: 1}
+    result = judge(tmp_path, engine_name, conversation)
+    assert alerts(result) == {ATTEMPT: 1, LEAK: 1, TOTAL: 2, 1016500: 1}
+    first, last = findings_of(result, [TOTAL])
+    assert (first.context["answers"], first.context["leaked_bytes"]) == (1, 0xFFFF)
+    assert (last.context["answers"], last.context["leaked_bytes"]) == (3, 3 * 0xFFFF)
 
 
 def test_a_leak_that_never_ends_has_its_total_when_the_flow_ends(engine_name: str, tmp_path: Path) -> None:
@@ -138,6 +144,7 @@ def test_every_alert_of_a_tool_names_it_and_one_tells_of_it(engine_name: str, tm
         conversation.client(tls.request(0x4000, b"Nmap ssl-heartbleed"))
     result = judge(tmp_path, engine_name, conversation)
     assert [finding.context["tools"] for finding in findings_of(result, [ATTEMPT])] == [["nmap ssl-heartbleed"]] * 2
+    assert [finding.context["requests"] for finding in findings_of(result, [ATTEMPT])] == [1, 2]
     (told,) = findings_of(result, [1016600])
     assert told.context["tool"] == "nmap ssl-heartbleed"
     assert result.endpoints[0]["tools"] == ["nmap ssl-heartbleed"]

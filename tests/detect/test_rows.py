@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hbids.config import Thresholds
-from hbids.detect import open_detectors
-from hbids.facts import Facts, Phase
+from hbids.config import Config
+from hbids.facts import Facts, Finding, Phase
+from hbids.pipeline import Analysis
 from tests.detect.casebook import LIE
 from tests.support.conversation import greeted
 from tests.support.decoding import column, decode_conversations
@@ -17,6 +17,6 @@ def test_a_lie_after_the_handshake_whose_claim_is_known(engine_name: str) -> Non
     rows = decoded.heartbeats.copy()
     assert column(rows, "phase") == [Phase.HANDSHAKE]
     rows["phase"] = Phase.AFTER
-    facts = Facts(rows, decoded.sessions[:0], decoded.flows[:0])
-    findings = [finding for detector in open_detectors(Thresholds()) for finding in detector.update(facts)]
+    findings: list[Finding] = []
+    Analysis(Config(), findings.append).add(Facts(rows, decoded.sessions[:0], decoded.flows[:0]))
     assert [finding.sid for finding in findings] == [1016002]

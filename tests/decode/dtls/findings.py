@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hbids.config import Thresholds
-from hbids.detect import open_detectors
-from hbids.facts import Facts, Verdict
+from hbids.config import Config
+from hbids.facts import Finding, Verdict
+from hbids.pipeline import Analysis
 from tests.capture.build import Frame
 from tests.support.conversation import batch_of
 from tests.support.decoding import all_facts, engine_called
@@ -13,14 +13,11 @@ from tests.support.dtls import Exchange
 
 def findings(engine_name: str, frames: list[Frame]) -> list[tuple[int, Verdict]]:
     """What the detectors make of frames: signature and verdict."""
-    facts = all_facts(engine_called(engine_name), [batch_of(frames)])
-    nothing = Facts.empty()
-    return [
-        (finding.sid, finding.verdict)
-        for detector in open_detectors(Thresholds())
-        for step in (facts, nothing)
-        for finding in detector.update(step)
-    ]
+    found: list[Finding] = []
+    analysis = Analysis(Config(), found.append)
+    analysis.add(all_facts(engine_called(engine_name), [batch_of(frames)]))
+    analysis.finish()
+    return [(finding.sid, finding.verdict) for finding in found]
 
 
 def graver_than_exposed(engine_name: str, *exchanges: Exchange) -> list[int]:
