@@ -14,7 +14,7 @@ from scapy.packet import Raw
 
 from hbids.facts import Direction, Verdict
 from tests.capture.build import Frame
-from tests.coverage.casebook import LEAK, Group
+from tests.coverage.casebook import LEAK, TWO_LEAKS, Group
 from tests.coverage.exchanges import CLAIMED, FULL, LIE, SEALED_LEAK, SEALED_LEAK_BYTES
 from tests.support import eap, tls
 from tests.support.conversation import START_NS, STEP_NS, TO_CLIENT, TO_SERVER
@@ -107,7 +107,7 @@ for way in WAYS:
 
 @GROUP.case(
     "two supplicants at once behind one port of an access server: two leaks",
-    *LEAK * 2, verdict=Verdict.LEAKED, leaked=2 * CLAIMED,
+    *TWO_LEAKS, verdict=Verdict.LEAKED, leaked=2 * CLAIMED,
 )  # fmt: skip
 def at_once() -> list[Frame]:
     first = Radius(caller=b"02-00-00-00-00-01", tag=b"A")
