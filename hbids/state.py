@@ -77,17 +77,18 @@ class StateFile:
         """Replace the parts; raises OSError when the file cannot be written, which leaves what was saved before."""
         try:
             self._file.execute("BEGIN IMMEDIATE")
-            digests = {}
+            digests: dict[tuple[str, int], bytes] = {}
             for name, part in parts.items():
-                blocks = list(_blocks(part))
-                layout = "" if isinstance(part, dict) else repr(part.dtype.descr)
-                self._file.execute("REPLACE INTO parts VALUES (?, ?, ?)", (name, layout, len(blocks)))
-                self._file.execute("DELETE FROM blocks WHERE part = ? AND number >= ?", (name, len(blocks)))
-                for number, content in enumerate(blocks):
-                    digests[name, number] = digest = blake2b(content, digest_size=16).digest()
-                    if self._digests.get((name, number)) != digest:
+                blocks = 0
+                for content in _blocks(part):
+                    digests[name, blocks] = digest = blake2b(content, digest_size=16).digest()
+                    if self._digests.get((name, blocks)) != digest:
                         packed = zstandard.compress(content, 1)
-                        self._file.execute("REPLACE INTO blocks VALUES (?, ?, ?, ?)", (name, number, digest, packed))
+                        self._file.execute("REPLACE INTO blocks VALUES (?, ?, ?, ?)", (name, blocks, digest, packed))
+                    blocks += 1
+                layout = "" if isinstance(part, dict) else repr(part.dtype.descr)
+                self._file.execute("REPLACE INTO parts VALUES (?, ?, ?)", (name, layout, blocks))
+                self._file.execute("DELETE FROM blocks WHERE part = ? AND number >= ?", (name, blocks))
             self._file.execute("COMMIT")
             self._digests = digests
         except sqlite3.Error as error:

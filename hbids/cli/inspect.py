@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import Heartbeats
     from hbids.config import Limits
-    from hbids.facts import Finding
+    from hbids.facts import Verdict
     from hbids.pipeline import Result
 
 __all__ = ["add_to"]
@@ -37,7 +37,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "inspect",
         help="dissect the flagged flows",
-        description="Show every flow with a finding graver than exposure, with tshark as the second opinion.",
+        description="Show every flow on which more was done than to accept heartbeats, with tshark as second opinion.",
     )
     parser.add_argument("input", metavar="FILE|DIR", help="a capture file, or a directory of them")
     parser.add_argument("--flows", type=int, default=10, metavar="N", help="show at most so many flows, gravest first")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in result.problems:
         print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
 
-    flagged = _flagged(result.findings)
+    flagged = _flagged(result)
     shown = list(flagged)[: args.flows]
     second_opinion: dict[FlowKey, Heartbeats] | None = None
     if shown:
@@ -80,17 +80,32 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(problem.severity == "error" for problem in result.problems) else 0
 
 
-def _flagged(findings: Collection[Finding]) -> dict[FlowKey, list[Finding]]:
-    """The findings of each flow that has one graver than exposure; the gravest flow first, else in order of time."""
-    from hbids.cli.carve import FlowKey
-    from hbids.facts import Verdict
+def _flagged(result: Result) -> dict[FlowKey, Verdict]:
+    """What was done on each flow, where that is graver than exposure; the gravest flow first, else in order of time.
 
-    flows: dict[FlowKey, list[Finding]] = {}
-    for finding in findings:
-        flows.setdefault(FlowKey.of(finding.flow), []).append(finding)
-    gravity = {key: max(finding.verdict for finding in found) for key, found in flows.items()}
-    ranked = sorted((key for key in flows if gravity[key] > Verdict.EXPOSED), key=lambda key: -gravity[key])
-    return {key: flows[key] for key in ranked}
+    Alerts tell of a few flows of many alike; the rows know all.
+    """
+    from hbids.cli.carve import FlowKey
+    from hbids.facts import Direction, Verdict
+    from hbids.measures import Measured
+    from hbids.parties import address_text
+
+    ours = {endpoint["ip"] for endpoint in result.endpoints}
+    heartbeats = Measured(result.heartbeats)
+    told = heartbeats.suspicious | heartbeats.leaks | heartbeats.betraying
+    columns = (heartbeats.overread > 0, heartbeats.leaks, heartbeats.parties.sides == Direction.TO_SERVER)
+    flows: dict[FlowKey, Verdict] = {}
+    for row, asks, leaks, of_server in zip(result.heartbeats[told], *(each[told] for each in columns), strict=True):
+        client, server = (address_text(row[f"{side}_addr"].tobytes()) for side in ("client", "server"))
+        key = FlowKey(client, int(row["client_port"]), server, int(row["server_port"]), int(row["protocol"]))
+        verdict = Verdict.LEAKED if leaks else Verdict.ATTEMPTED if asks else Verdict.PROBED
+        if (server if of_server else client) in ours:
+            flows[key] = max(verdict, flows.get(key, verdict))
+    for finding in result.findings:
+        if finding.verdict > Verdict.EXPOSED:
+            key = FlowKey.of(finding.flow)
+            flows[key] = max(finding.verdict, flows.get(key, finding.verdict))
+    return {key: flows[key] for key in sorted(flows, key=lambda key: -flows[key])}
 
 
 def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Limits) -> dict[FlowKey, Heartbeats]:
@@ -118,13 +133,14 @@ def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Li
 def _print_flow(
     console: Console,
     key: FlowKey,
-    findings: list[Finding],
+    verdict: Verdict,
     result: Result,
     second_opinion: dict[FlowKey, Heartbeats] | None,
 ) -> None:
+    from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import as_heard
 
-    verdict = max(finding.verdict for finding in findings)
+    findings = [finding for finding in result.findings if FlowKey.of(finding.flow) == key]
     console.print(f"{key}  {verdict.word}", style="bold")
     for finding in findings[:_FINDINGS_SHOWN]:
         title = shipped()[finding.sid].text(finding.context)

@@ -120,6 +120,9 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
         for number, step in enumerate(steps, 1):
             console.print(_item(f" {number}.", step))
         console.print()
+    suspicion = _suspicion(summary["alerts"])
+    if suspicion:
+        console.print(_item("Suspicion", suspicion))
     console.print(_item("Looked at", _looked_at(summary)))
     unseen = _unseen(summary["drops"])
     if unseen:
@@ -195,6 +198,12 @@ def _circumstances(endpoint: Mapping[str, Any]) -> str:
         f"{first} UTC" if first == last else f"{first} to {until} UTC",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _suspicion(alerts: Mapping[str, int]) -> str:
+    """What changes no verdict, but should be looked at."""
+    count = sum(times for sid, times in alerts.items() if sid.startswith("10164"))
+    return f"{_count(count, 'alert')} of flows out of line, without heartbeats: see --eve" if count else ""
 
 
 def _looked_at(summary: Mapping[str, Any]) -> str:

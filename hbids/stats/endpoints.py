@@ -55,6 +55,8 @@ class EndpointLedger:
         self._entries = KeyedTable(_FIELDS, MOST_ENDPOINTS)
         self._verdicts: dict[Endpoint, Verdict] = {}
         self._sources: dict[Endpoint, dict[tuple[int, int], None]] = {}
+        self._full: list[int] = []
+        """Fingerprints of endpoints that have no room for more sources."""
         self._tools: dict[Endpoint, dict[str, None]] = {}
         self.sources_dropped = 0
         """Times that a source found no room."""
@@ -106,9 +108,14 @@ class EndpointLedger:
 
     def add_newcomers(self, parties: Parties) -> None:
         """Note who did something worth telling."""
+        full = np.isin(parties.endpoints, self._full)
+        self.sources_dropped += int(np.count_nonzero(full))
+        parties = parties[~full]
         columns = [words.tolist() for words in (*parties.victims, *parties.sources)]
-        for address, low, last, *source in zip(*columns, strict=True):
+        for mark, address, low, last, *source in zip(parties.endpoints.tolist(), *columns, strict=True):
             self._note_source((address, low, last), (source[0], source[1]))
+            if len(self._sources[address, low, last]) >= MOST_SOURCES:
+                self._full.append(mark)
 
     def add_finding(self, finding: Finding) -> None:
         """Raise the verdict, note source and tools."""

@@ -83,7 +83,7 @@ class FlowShapes:
             yield index[piece], days[piece]
 
     def _count_day(self, flows: Rows, index: Integers, days: Integers) -> ShapeTallies:
-        parties, end_ns = of_rows(flows[index], np.ones(len(index), bool)), flows["end_time_ns"][index]
+        parties, end_ns = of_rows(flows, np.ones(len(flows), bool))[index], flows["end_time_ns"][index]
         known_days = self._today - self._first_days(parties, end_ns)
         marks = _marks(flows, index)
         numbers = self._shapes.locate((marks, parties.endpoints, np.zeros_like(marks)))

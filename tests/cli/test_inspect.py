@@ -13,8 +13,9 @@ import pytest
 from hbids.cli.carve import FlowKey, carve
 from hbids.facts import FRAME_DTYPE, FrameBatch
 from tests.conftest import PCAPS, require_tool, run_hbids
+from tests.detect.casebook import leaks
 from tests.support import dtls, eap
-from tests.support.conversation import TO_SERVER, write_pcap
+from tests.support.conversation import TO_SERVER, frames_of, write_pcap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,12 @@ def test_both_views_of_eap(tmp_path: Path, carrier: eap.Radius | eap.Eapol, name
     ):
         assert ours in done.stdout
         assert f"tshark  {theirs}" in done.stdout
+
+
+def test_flows_that_no_alert_tells_of_are_flagged_as_well(tmp_path: Path) -> None:
+    done = run_hbids("inspect", write_pcap(tmp_path / "scan.pcap", frames_of(*leaks(9))), "--flows", "2")
+    assert done.returncode == 0
+    assert "Flagged flows: 9, shown: 2." in done.stdout
 
 
 def test_nothing_flagged() -> None:
