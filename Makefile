@@ -43,7 +43,7 @@ ifneq ($(shell command -v cargo),)
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
-	$(BIN)/stubtest hbids._native
+	$(BIN)/stubtest --mypy-config-file setup.cfg hbids._native
 else
 	@echo 'Rust not checked: no cargo here.'; test -z "$$CI"
 endif
