@@ -51,6 +51,9 @@ class Document:
         except OSError as error:
             self.problems.append((0, f"{self.path}: {error.strerror}: give a file that can be read"))
         except yaml.MarkedYAMLError as error:
+            if "nesting depth" in str(error.problem):  # PyYAML from 6.0.4 on has a limit of its own
+                self._note_too_deep(error.problem_mark)
+                return None
             self._note(_line(error.problem_mark), f"not YAML ({error.problem})", "mend the syntax there")
         except yaml.YAMLError as error:
             self._note(1, f"not YAML ({' '.join(str(error).split())})", "save the file as UTF-8 text")
@@ -64,9 +67,12 @@ class Document:
         for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MAX_DEPTH:
-                self._note(_line(event.start_mark), "nested too deeply", f"stay below {_MAX_DEPTH} levels")
+                self._note_too_deep(event.start_mark)
                 return True
         return False
+
+    def _note_too_deep(self, mark: object) -> None:
+        self._note(_line(mark), "nested too deeply", f"stay below {_MAX_DEPTH} levels")
 
     def place(self, node: yaml.Node) -> str:
         """``file:line`` of ``node``."""
