@@ -259,6 +259,9 @@ impl FlowTable {
             return;
         };
         let held = flow.count_state_bytes();
+        if held == 0 && flow.holder == 0 {
+            return; // as most flows at most times
+        }
         run.state_bytes = run.state_bytes - u64::from(flow.state_bytes) + u64::from(held);
         flow.state_bytes = held;
         if held == 0 {
