@@ -251,8 +251,9 @@ class Session:
             self._collect_handshake(side, data)
 
     def is_skipped(self, side: int) -> bool:
-        """Application data."""
-        return self._record_type[side] == APPLICATION_DATA
+        """Application data, and handshake messages behind the hello."""
+        content_type = self._record_type[side]
+        return content_type == APPLICATION_DATA or (content_type == HANDSHAKE and self._handshake[side] is None)
 
     def record_gap(self, side: int, length: int) -> None:
         """Some of a body is missing."""

@@ -37,7 +37,8 @@ pub(crate) enum Found<'a> {
     Segment(Segment<'a>),
     Datagram(Datagram<'a>),
     Eapol(Eapol<'a>),
-    Fragment(Fragment<'a>),
+    /// Apart, so that what is not in fragments is small to hand on.
+    Fragment(Box<Fragment<'a>>),
 }
 
 /// What belongs to a flow.
@@ -136,8 +137,8 @@ fn is_checksum_right(
         return None;
     }
     let lengths = u16::try_from((claimed + usize::from(protocol)) % 0xFFFF).unwrap_or(0);
-    let total = sum(addresses[0]) + sum(addresses[1]) + sum(whole) + u64::from(lengths.to_be());
-    Some(total % 0xFFFF == 0)
+    let parts = [sum(addresses[0]), sum(addresses[1]), sum(whole), lengths.to_be().into()];
+    Some(parts.into_iter().fold(0, add_with_carry) % 0xFFFF == 0)
 }
 
 /// Whether a checksum over all of this comes out (RFC 1071).
@@ -145,17 +146,21 @@ pub(crate) fn is_sum_right(data: &[u8]) -> bool {
     sum(data) % 0xFFFF == 0
 }
 
-/// A sum that is, modulo 65535, that of all 16-bit words in the machine's order of bytes: 2^16 is 1 modulo 65535, so words
-/// of 32 bits add up to the same. The order of bytes does not matter to whether it is 0.
+/// A sum that is, modulo 65535, that of all 16-bit words in the machine's order of bytes: 2^16 and 2^64 are 1 modulo 65535,
+/// so words of 64 bits, added with what they carry, come to the same. The order of bytes does not matter to whether it is 0.
 fn sum(data: &[u8]) -> u64 {
-    let mut words = data.chunks_exact(4);
-    // No frame is long enough to overflow; without the checks this is done for several words at once.
-    let add =
-        |total: u64, word: &[u8]| total.wrapping_add(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]).into());
-    let total = words.by_ref().fold(0, add);
-    let mut last = [0; 4];
+    let mut words = data.chunks_exact(8);
+    let total = words
+        .by_ref()
+        .fold(0, |total, word| add_with_carry(total, word.first_chunk().map_or(0, |word| u64::from_ne_bytes(*word))));
+    let mut last = [0; 8];
     last[..words.remainder().len()].copy_from_slice(words.remainder());
-    add(total, &last)
+    add_with_carry(total, u64::from_ne_bytes(last))
+}
+
+fn add_with_carry(total: u64, word: u64) -> u64 {
+    let (total, carried) = total.overflowing_add(word);
+    total.wrapping_add(carried.into()) // after a carry there is room
 }
 
 /// What the fragments of one packet share. `protocol` is 0 in IPv6, where only the first fragment's counts.

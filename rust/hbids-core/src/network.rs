@@ -74,7 +74,7 @@ fn read_ipv4<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
     if place & 0x3FFF != 0 && layer_of_protocol(protocol).is_some() {
         // more fragments, or an offset
         let identification = u32::from(u16::from_be_bytes([header[4], header[5]]));
-        return Ok(Step::Found(Found::Fragment(Fragment {
+        return Ok(Step::Found(Found::Fragment(Box::new(Fragment {
             key: FragmentKey { version: 4, protocol, identification, src_addr: walk.src_addr, dst_addr: walk.dst_addr },
             protocol,
             offset: usize::from(place & 0x1FFF) * 8,
@@ -82,7 +82,7 @@ fn read_ipv4<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
             payload: data,
             length: walk.claimed,
             walk: *walk,
-        })));
+        }))));
     }
     read_ip_payload(walk, 4, protocol, data)
 }
@@ -117,7 +117,7 @@ fn read_extensions<'a>(walk: &mut Walk, mut header: u8, mut data: &'a [u8]) -> R
             HEADER_FRAGMENT => {
                 let place = u16::from_be_bytes([extension[2], extension[3]]);
                 if place & 0xFFF9 != 0 {
-                    return Ok(Step::Found(Found::Fragment(ipv6_fragment(walk, extension, &data[8..]))));
+                    return Ok(Step::Found(Found::Fragment(Box::new(ipv6_fragment(walk, extension, &data[8..])))));
                 }
                 8
             }

@@ -78,7 +78,7 @@ impl Side {
 
     /// Whether nothing is read of the body of the record at hand.
     pub(crate) fn is_skipped(&self) -> bool {
-        self.record_type == APPLICATION_DATA
+        self.record_type == APPLICATION_DATA || (self.record_type == HANDSHAKE && !self.awaits_hello)
     }
 
     fn seen_header(&self) -> &[u8] {
