@@ -297,6 +297,18 @@ def test_a_flood_of_what_must_be_held_does_not_end_tls(decode: Decode, holding: 
     check(decoded.heartbeats[-1], answers_message=1, flow_id=1, bytes_seen=16_384)
 
 
+def test_what_a_flow_held_is_free_when_its_plain_text_turns_out_to_lead_to_tls(decode: Decode) -> None:
+    conversations = []
+    for number in range(12):
+        conversation = numbered(number).connect()
+        conversation.server(b"welcome\r\n")
+        conversation.client(b"let us speak in private\r\n")
+        conversations.append(conversation.say_hello())
+    decoded = decode(*conversations, limits=Limits(state_bytes_total=4_000))
+    assert column(decoded.sessions, "heartbeat_accepted") == [1] * 12
+    assert "flows_evicted" not in decoded.drops
+
+
 def test_what_a_hello_holds_is_free_once_it_is_read(decode: Decode) -> None:
     conversations = [numbered(number).connect().say_hello() for number in range(20)]
     decoded = decode(*conversations, limits=Limits(state_bytes_total=800))

@@ -546,17 +546,8 @@ impl Flow {
         }
     }
 
-    /// Whether [`Flow::count_state_bytes`] may come to anything.
-    #[inline]
-    pub(crate) fn may_hold_state(&self) -> bool {
-        self.hello.is_some()
-            || self.dialogue.is_some()
-            || self.heartbeats.is_some()
-            || self.datagrams.is_some()
-            || self.openvpn.is_some()
-    }
-
     /// What it holds beyond what every flow takes, out-of-order bytes left out.
+    #[inline]
     pub(crate) fn count_state_bytes(&self) -> u32 {
         let held = self.hello_bytes()
             + self.dialogue.as_ref().map_or(0, |_| DIALOGUE_BYTES)

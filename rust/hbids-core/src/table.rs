@@ -258,10 +258,10 @@ impl FlowTable {
         let Some(flow) = self.slab.get_mut(at) else {
             return;
         };
-        if flow.holder == 0 && !flow.may_hold_state() {
+        let held = flow.count_state_bytes();
+        if held == 0 && flow.state_bytes == 0 {
             return; // as most flows at most times
         }
-        let held = flow.count_state_bytes();
         run.state_bytes = run.state_bytes - u64::from(flow.state_bytes) + u64::from(held);
         flow.state_bytes = held;
         if held == 0 {
