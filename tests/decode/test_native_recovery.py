@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hbids
-from hbids import pipeline
 from hbids.config import Limits
 from hbids.decode.engine import native_available, open_engine
 from hbids.facts import Facts
+from hbids.pipeline import offline
 from tests.conftest import missing
 from tests.support import tls
 from tests.support.conversation import SECOND_NS, START_NS, Conversation, batch_of, write_pcap
@@ -92,7 +92,7 @@ def test_the_summary_tells_of_the_panic_and_of_all_the_rest(
         engine.panic_in_next_chunk()
         return engine if opened.name == "native" else opened
 
-    monkeypatch.setattr(pipeline, "open_engine", failing_engine)
+    monkeypatch.setattr(offline, "open_engine", failing_engine)
     captures = [write_pcap(tmp_path / f"{number}.pcap", attack(number).frames()) for number in range(3)]
     summary = hbids.replay(*captures, engine="native").summary()
     assert summary["drops"] == {"chunk_panics": 1}

@@ -1,0 +1,139 @@
+"""Facts to findings and totals."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hbids.detect import Detection, Step
+from hbids.facts import Direction, Facts, Finding, Kind, Rows, Transport
+from hbids.keyed import MOST_ENTRIES
+from hbids.measures import Measured
+from hbids.stats import EndpointLedger, FlowShapes, Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hbids.config import Config
+    from hbids.state import Part
+
+__all__ = ["Analysis"]
+
+_TLS_1_3 = 0x0304
+
+
+class Analysis:
+    """Facts to findings and totals: what all ways of use share, however the facts arrive."""
+
+    def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
+        self.statistics = Statistics(config.memory, config.thresholds)
+        self.shapes = FlowShapes(config.memory, config.thresholds)
+        self._detection = Detection(config.thresholds)
+        self._ledger = EndpointLedger()
+        self._home = [ip_network(network) for network in config.home_networks]
+        self._on_finding = on_finding
+        self.alerts: Counter[int] = Counter()
+        self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
+        self.sessions: Counter[str] = Counter(tls=0, dtls=0)
+        self.victims_outside_home = 0
+        """Findings about endpoints elsewhere."""
+        self.tls13_sessions = 0
+
+    def add(self, facts: Facts) -> None:
+        """Take one step's facts."""
+        nothing = Facts.empty()
+        if len(facts.sessions):
+            for transport in Transport:
+                count = np.count_nonzero(facts.sessions["transport"] == transport)
+                self.sessions[transport.name.lower()] += int(count)
+            self.tls13_sessions += int(np.count_nonzero(facts.sessions["tls_version"] == _TLS_1_3))
+            for start in range(0, len(facts.sessions), MOST_ENTRIES):
+                sessions = facts.sessions[start : start + MOST_ENTRIES]
+                self._ledger.add_sessions(sessions)
+                self._judge(nothing.heartbeats, sessions, nothing.flows)
+        for heartbeats in self.statistics.pieces(facts.heartbeats):
+            self._judge(heartbeats, nothing.sessions, nothing.flows)
+        for start in range(0, len(facts.flows), MOST_ENTRIES):
+            self._judge(nothing.heartbeats, nothing.sessions, facts.flows[start : start + MOST_ENTRIES])
+
+    def finish(self) -> None:
+        """Tell what remains to be told."""
+        for finding in self._detection.totals(self.statistics.current):
+            self._tell(finding)
+
+    def parts(self) -> dict[str, Part]:
+        """What the next run shall know of this one."""
+        return self.statistics.parts() | self.shapes.parts() | self._detection.parts()
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on where an earlier run ended."""
+        self.statistics.restore(parts)
+        self.shapes.restore(parts)
+        self._detection.restore(parts)
+
+    def _judge(self, heartbeats: Rows, sessions: Rows, flows: Rows) -> None:
+        measured = Measured(heartbeats)
+        tallies = self.statistics.count(measured)
+        if len(heartbeats):
+            self._count(measured)
+            self._ledger.add_heartbeats(measured)
+            self._ledger.add_newcomers(measured.parties[tallies.newcomers])
+        found = self._detection.find(Step(measured, sessions, flows, self.shapes.count(flows)), tallies)
+        for name, findings in found.items():
+            found[name] = [finding for finding in findings if self._is_ours(finding)]
+            for finding in found[name]:
+                self._ledger.add_finding(finding)
+        for finding in self._detection.tell(found):
+            self._tell(finding)
+
+    def _is_ours(self, finding: Finding) -> bool:
+        ours = self._is_home(
+            finding.flow.client_ip if finding.victim == Direction.TO_CLIENT else finding.flow.server_ip
+        )
+        self.victims_outside_home += not ours
+        return ours
+
+    def _is_home(self, ip: str) -> bool:
+        return not self._home or any(ip_address(ip) in network for network in self._home)
+
+    def _tell(self, finding: Finding) -> None:
+        self.alerts[finding.sid] += 1
+        self._on_finding(finding)
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        """As in the summary."""
+        endpoints = [endpoint for endpoint in self._ledger.endpoints() if self._is_home(endpoint["ip"])]
+        for endpoint in endpoints:
+            for name in ("first_seen", "last_seen"):
+                endpoint[name] = _utc(endpoint[name])
+        return endpoints
+
+    def drops(self) -> dict[str, int]:
+        """What this side of the facts left out."""
+        dropped = {
+            "detectors_forgot": self._detection.forgotten,
+            "endpoints_dropped": self._ledger.dropped,
+            "heartbeats_repeated": self.statistics.repeated,
+            "sources_dropped": self._ledger.sources_dropped,
+            "statistics_forgot": self.statistics.evicted + self.shapes.evicted,
+            "tls13_sessions": self.tls13_sessions,
+            "victims_outside_home": self.victims_outside_home,
+        }
+        return {name: count for name, count in dropped.items() if count}
+
+    def _count(self, heartbeats: Measured) -> None:
+        final, kinds = heartbeats.final, heartbeats.rows["kind"]
+        clear = final & ~heartbeats.sealed
+        self.heartbeats["sealed"] += int(np.count_nonzero(final & heartbeats.sealed))
+        for name, kind in (("requests", Kind.REQUEST), ("responses", Kind.RESPONSE), ("malformed", Kind.MALFORMED)):
+            self.heartbeats[name] += int(np.count_nonzero(clear & (kinds == kind)))
+        self.heartbeats["overread_requests"] += int(np.count_nonzero(final & (heartbeats.overread > 0)))
+
+
+def _utc(time_ns: int) -> str:
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest_ns // 1000:06}Z"
