@@ -476,7 +476,7 @@ class FlowTable:
                 return
             holders = self._holders[flow.standing]
             del holders[flow.flow_id]
-            holders[flow.flow_id] = flow, flow.touched_ns
+            holders[flow.flow_id] = flow, self._clock_ns or 0
 
     def _relist(self, flow: Flow) -> None:
         """Move a flow to the end of its list."""

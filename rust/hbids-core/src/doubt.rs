@@ -53,6 +53,7 @@ impl Credit {
 
     /// Whether a packet has a wrong checksum on a side that makes right ones. Looked at only where it `matters`, or where
     /// nothing is known yet.
+    #[inline]
     pub(crate) fn has_wrong_checksum(&mut self, matters: bool, is_right: impl FnOnce() -> Option<bool>) -> bool {
         if self.checksums == Checksums::Ignored || !(matters || self.checksums == Checksums::Unknown) {
             return false;

@@ -22,6 +22,7 @@ use crate::rows::Table;
 use crate::run::Run;
 use crate::session::{Hello, NO_SUITE, NO_VERSION, TRANSPORT_DTLS, TRANSPORT_TLS};
 use crate::stream::{distance, Holes, TAIL_BYTES};
+use crate::table::Place;
 use crate::transport::{ACK, FIN, RST, SYN, URG};
 use crate::upgrade_words::TlsStart;
 
@@ -189,8 +190,8 @@ pub(crate) struct Flow {
     pub(crate) end_ns: i64,
     /// When it last had a packet, by the table's clock.
     pub(crate) touched_ns: i64,
-    /// When the table last moved it to the end of its list.
-    pub(crate) listed_ns: i64,
+    /// In the table's lists.
+    pub(crate) places: [Place; 2],
     /// Until the session row is written.
     pub(crate) hello: Option<Box<Hello>>,
     /// While there is plain text that may lead to TLS.
@@ -201,16 +202,11 @@ pub(crate) struct Flow {
     pub(crate) datagrams: Option<Box<Datagrams>>,
     /// From the first packet on that looks like OpenVPN.
     pub(crate) openvpn: Option<Box<OpenVpn>>,
-    /// Its number among the flows that hold something; 0 when it holds nothing.
-    pub(crate) holder: u64,
     /// What it was charged for in `Run::state_bytes`.
     pub(crate) state_bytes: u32,
     /// Of EAP.
     pub(crate) conversing: Option<Box<Conversing>>,
     checkpoints: u32,
-    /// Neighbours in the table's list.
-    pub(crate) previous: u32,
-    pub(crate) next: u32,
     vlan: [u16; 3],
     pub(crate) fragment_bytes: u16,
     pub(crate) cipher_suite: u16,
@@ -228,6 +224,8 @@ pub(crate) struct Flow {
     /// A ClientHello followed plain text that did not lead to it; the ServerHello will tell.
     pub(crate) is_tentative: bool,
     pub(crate) midstream: bool,
+    /// It is listed among those that hold something.
+    pub(crate) is_holder: bool,
     /// It is a TLS session inside another flow, of whatever protocol that is.
     is_within: bool,
     /// Of UDP: payload that looks like DTLS or OpenVPN.
@@ -279,18 +277,15 @@ impl Flow {
             start_ns,
             end_ns: start_ns,
             touched_ns: 0,
-            listed_ns: 0,
+            places: [Place::NONE; 2],
             hello: None,
             dialogue: None,
             heartbeats: None,
             datagrams: None,
             openvpn: None,
-            holder: 0,
             state_bytes: 0,
             conversing: None,
             checkpoints: 0,
-            previous: u32::MAX,
-            next: u32::MAX,
             vlan,
             fragment_bytes: FULL_FRAGMENT,
             cipher_suite: NO_SUITE,
@@ -305,6 +300,7 @@ impl Flow {
             tls_start: if midstream { TlsStart::Unknown } else { TlsStart::Direct },
             is_tentative: false,
             midstream,
+            is_holder: false,
             is_within: false,
             has_payload: false,
             said_hello: false,
@@ -321,7 +317,14 @@ impl Flow {
         let of_side = |side: &Side| {
             side.packets ^ side.header_ns.unsigned_abs() ^ u64::from(side.records[0]) ^ u64::from(side.record_type)
         };
-        of_side(&self.sides[0]) ^ of_side(&self.sides[1]) ^ self.end_ns.unsigned_abs() ^ u64::from(self.tls_start as u8)
+        of_side(&self.sides[0])
+            ^ of_side(&self.sides[1])
+            ^ self.end_ns.unsigned_abs()
+            ^ u64::from(self.openvpn.is_some())
+            ^ u64::from(self.key.ports[0])
+            ^ u64::from(self.tls_start as u8)
+            ^ u64::from(self.sides[0].tail_length)
+            ^ u64::from(self.sides[1].tail_length)
     }
 
     /// Whether its records are those of DTLS.
@@ -549,6 +552,14 @@ impl Flow {
     /// What it holds beyond what every flow takes, out-of-order bytes left out.
     #[inline]
     pub(crate) fn count_state_bytes(&self) -> u32 {
+        if self.holds_anything() {
+            self.add_up_state_bytes()
+        } else {
+            0 // as most flows at most times
+        }
+    }
+
+    fn add_up_state_bytes(&self) -> u32 {
         let held = self.hello_bytes()
             + self.dialogue.as_ref().map_or(0, |_| DIALOGUE_BYTES)
             + self.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.held_bytes())
@@ -556,6 +567,15 @@ impl Flow {
             + self.conversing.as_ref().map_or(0, |_| CONVERSING_BYTES)
             + self.openvpn.as_ref().map_or(0, |vpn| vpn.held_bytes());
         u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    fn holds_anything(&self) -> bool {
+        self.hello.is_some()
+            || self.dialogue.is_some()
+            || self.heartbeats.is_some()
+            || self.datagrams.is_some()
+            || self.conversing.is_some()
+            || self.openvpn.is_some()
     }
 
     // --- the end ---

@@ -142,12 +142,14 @@ fn is_checksum_right(
 }
 
 /// Whether a checksum over all of this comes out (RFC 1071).
+#[inline]
 pub(crate) fn is_sum_right(data: &[u8]) -> bool {
     sum(data) % 0xFFFF == 0
 }
 
 /// A sum that is, modulo 65535, that of all 16-bit words in the machine's order of bytes: 2^16 and 2^64 are 1 modulo 65535,
 /// so words of 64 bits, added with what they carry, come to the same. The order of bytes does not matter to whether it is 0.
+#[inline]
 fn sum(data: &[u8]) -> u64 {
     let mut words = data.chunks_exact(8);
     let total = words

@@ -67,7 +67,11 @@ fn read_ipv4<'a>(walk: &mut Walk, packet: &'a [u8]) -> Result<Step<'a>, Dropped>
     walk.src_addr = mapped(&header[12..16]);
     walk.dst_addr = mapped(&header[16..20]);
     walk.ttl = header[8];
-    walk.header_right = packet.get(..header_length).is_none_or(is_sum_right);
+    walk.header_right = if header_length == header.len() {
+        is_sum_right(header) // of a known length, and so without a loop
+    } else {
+        packet.get(..header_length).is_none_or(is_sum_right)
+    };
     walk.claimed = total_length - header_length;
     let (protocol, data) = (header[9], packet.get(header_length..total_length.min(packet.len())).unwrap_or(&[]));
     let place = u16::from_be_bytes([header[6], header[7]]);

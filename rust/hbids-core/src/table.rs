@@ -1,11 +1,9 @@
 //! All live flows, and the bound on how many there are: see `hbids/decode/reference/flow.py` for the rules.
 
-use std::collections::BTreeMap;
-
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::flow::{EndReason, Flow, Key, Standing};
+use crate::flow::{EndReason, Flow, Key};
 use crate::layers::Carried;
 use crate::run::{Limits, Run};
 use crate::transport::SYN;
@@ -13,6 +11,10 @@ use crate::transport::SYN;
 const SWEEP_NS: i64 = 1_000_000_000;
 const NOBODY: u32 = u32::MAX;
 const STANDINGS: usize = 4;
+/// All flows, by when they were last known to be active.
+const ACTIVE: usize = 0;
+/// Those that hold something beyond what every flow takes, by when they were last known to be active since.
+const HOLDING: usize = 1;
 /// Flows that were active since they were listed, passed over when one must go.
 const SECOND_CHANCES: usize = 8;
 /// Flows are allocated this many at a time and never move: growing copies nothing.
@@ -65,6 +67,19 @@ struct List {
     tail: u32,
 }
 
+/// A flow's place in a list.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    previous: u32,
+    next: u32,
+    /// When the flow was put there.
+    since_ns: i64,
+}
+
+impl Place {
+    pub(crate) const NONE: Self = Self { previous: NOBODY, next: NOBODY, since_ns: 0 };
+}
+
 /// A segment or datagram and where its flow is to be found.
 pub(crate) struct Packet<'a> {
     carried: Carried<'a>,
@@ -80,11 +95,8 @@ pub(crate) struct FlowTable {
     slab: Slab,
     index: HashTable<u32>,
     hasher: RandomState,
-    lists: [List; STANDINGS],
-    /// Flows that hold something beyond what every flow takes, by standing and in the order in which they began to, and
-    /// when they were listed.
-    holders: BTreeMap<(Standing, u64), (u32, i64)>,
-    holders_listed: u64,
+    /// `ACTIVE` and `HOLDING`, by standing.
+    lists: [[List; STANDINGS]; 2],
     timeouts_ns: [i64; STANDINGS],
     clock_ns: Option<i64>,
     next_sweep_ns: i64,
@@ -98,9 +110,7 @@ impl FlowTable {
             slab: Slab::default(),
             index: HashTable::new(),
             hasher: RandomState::new(),
-            lists: [List { head: NOBODY, tail: NOBODY }; STANDINGS],
-            holders: BTreeMap::new(),
-            holders_listed: 0,
+            lists: [[List { head: NOBODY, tail: NOBODY }; STANDINGS]; 2],
             timeouts_ns: [
                 limits.closed_timeout_ns,
                 limits.opening_timeout_ns,
@@ -127,16 +137,16 @@ impl FlowTable {
         self.next_sweep_ns = clock_ns + SWEEP_NS;
         for standing in 0..STANDINGS {
             let timeout_ns = self.timeouts_ns[standing];
-            while let Some(first) = self.slab.get(self.lists[standing].head) {
-                if first.listed_ns.saturating_add(timeout_ns) > clock_ns {
+            loop {
+                let at = self.lists[ACTIVE][standing].head;
+                let Some(first) = self.slab.get(at) else { break };
+                if first.places[ACTIVE].since_ns.saturating_add(timeout_ns) > clock_ns {
                     break;
                 }
-                let idle = first.touched_ns.saturating_add(timeout_ns) <= clock_ns;
-                let at = self.lists[standing].head;
-                if idle {
+                if first.touched_ns.saturating_add(timeout_ns) <= clock_ns {
                     self.end(run, at, EndReason::Timeout);
                 } else {
-                    self.relink(at);
+                    self.relink(at, ACTIVE);
                 }
             }
         }
@@ -222,38 +232,37 @@ impl FlowTable {
 
     fn open(&mut self, run: &mut Run, key: Key, hash: u64, carried: &Carried<'_>) -> u32 {
         if self.index.len() as u64 >= run.limits.flows.max(1) {
-            self.evict(run);
+            self.evict(run, ACTIVE);
         }
         run.counters.flows += 1;
         let mut flow = Flow::new(run, run.counters.flows, key, carried);
         flow.touched_ns = self.clock_ns.unwrap_or(0);
-        flow.listed_ns = flow.touched_ns;
-        let standing = flow.standing;
         let at = self.slab.put(flow);
         let Self { slab, index, hasher, .. } = self;
         index.insert_unique(hash, at, |at| slab.get(*at).map_or(0, |flow| hasher.hash_one(flow.key)));
-        self.link(at, standing);
+        self.link(at, ACTIVE);
         at
     }
 
-    /// Make room for one flow.
-    fn evict(&mut self, run: &mut Run) {
+    /// End one flow of those in some lists: of the least telling standing, and there the one that has been listed for
+    /// longest, unless it was active since.
+    fn evict(&mut self, run: &mut Run, lists: usize) {
         for chance in 0..=SECOND_CHANCES {
-            let Some(at) = self.lists.iter().map(|list| list.head).find(|head| *head != NOBODY) else {
+            let Some(at) = self.lists[lists].iter().map(|list| list.head).find(|head| *head != NOBODY) else {
                 return;
             };
-            let active = self.slab.get(at).is_some_and(|flow| flow.touched_ns - flow.listed_ns >= SWEEP_NS);
+            let active =
+                self.slab.get(at).is_some_and(|flow| flow.touched_ns - flow.places[lists].since_ns >= SWEEP_NS);
             if !active || chance == SECOND_CHANCES {
                 run.counters.flows_evicted += 1;
                 self.end(run, at, EndReason::Evicted);
                 return;
             }
-            self.relink(at);
+            self.relink(at, lists);
         }
     }
 
-    /// Account for what a flow holds now. If all flows together hold too much, those end that have held something for
-    /// longest, in the order in which a full table ends them.
+    /// Account for what a flow holds now. If all flows together hold too much, some end.
     fn charge(&mut self, run: &mut Run, at: u32) {
         let Some(flow) = self.slab.get_mut(at) else {
             return;
@@ -264,43 +273,16 @@ impl FlowTable {
         }
         run.state_bytes = run.state_bytes - u64::from(flow.state_bytes) + u64::from(held);
         flow.state_bytes = held;
-        if held == 0 {
-            self.unlist_holder(at);
-        } else if flow.holder == 0 {
-            self.list_holder(at);
+        if flow.is_holder != (held > 0) {
+            flow.is_holder = held > 0;
+            if held > 0 {
+                self.link(at, HOLDING);
+            } else {
+                self.unlink(at, HOLDING);
+            }
         }
         while run.state_bytes > run.limits.state_bytes_total {
-            self.evict_holder(run);
-        }
-    }
-
-    fn list_holder(&mut self, at: u32) {
-        if let Some(flow) = self.slab.get_mut(at) {
-            self.holders_listed += 1;
-            flow.holder = self.holders_listed;
-            self.holders.insert((flow.standing, flow.holder), (at, flow.touched_ns));
-        }
-    }
-
-    fn unlist_holder(&mut self, at: u32) {
-        if let Some(flow) = self.slab.get_mut(at).filter(|flow| flow.holder > 0) {
-            self.holders.remove(&(flow.standing, std::mem::take(&mut flow.holder)));
-        }
-    }
-
-    fn evict_holder(&mut self, run: &mut Run) {
-        for chance in 0..=SECOND_CHANCES {
-            let Some((at, listed_ns)) = self.holders.first_key_value().map(|(_, holder)| *holder) else {
-                return;
-            };
-            let active = self.slab.get(at).is_some_and(|flow| flow.touched_ns - listed_ns >= SWEEP_NS);
-            if !active || chance == SECOND_CHANCES {
-                run.counters.flows_evicted += 1;
-                self.end(run, at, EndReason::Evicted);
-                return;
-            }
-            self.unlist_holder(at);
-            self.list_holder(at);
+            self.evict(run, HOLDING);
         }
     }
 
@@ -310,57 +292,62 @@ impl FlowTable {
             return;
         };
         flow.touched_ns = self.clock_ns.unwrap_or(0);
-        if flow.current_standing() != flow.standing {
-            self.unlist_holder(at);
-            self.relink(at);
+        let standing = flow.current_standing();
+        if standing != flow.standing {
+            let lists = if flow.is_holder { [ACTIVE, HOLDING].as_slice() } else { &[ACTIVE] };
+            for list in lists {
+                self.unlink(at, *list);
+            }
+            if let Some(flow) = self.slab.get_mut(at) {
+                flow.standing = standing;
+            }
+            for list in lists {
+                self.link(at, *list);
+            }
         }
     }
 
     /// Move a flow to the end of its list.
-    fn relink(&mut self, at: u32) {
-        self.unlink(at);
-        if let Some(flow) = self.slab.get_mut(at) {
-            flow.listed_ns = self.clock_ns.unwrap_or(0);
-            let standing = flow.current_standing();
-            self.link(at, standing);
-        }
+    fn relink(&mut self, at: u32, lists: usize) {
+        self.unlink(at, lists);
+        self.link(at, lists);
     }
 
-    fn link(&mut self, at: u32, standing: Standing) {
-        let list = &mut self.lists[standing as usize];
+    fn link(&mut self, at: u32, lists: usize) {
+        let Some(flow) = self.slab.get_mut(at) else {
+            return;
+        };
+        let list = &mut self.lists[lists][flow.standing as usize];
         let last = std::mem::replace(&mut list.tail, at);
         if list.head == NOBODY {
             list.head = at;
         }
-        if let Some(flow) = self.slab.get_mut(at) {
-            flow.standing = standing;
-            flow.previous = last;
-            flow.next = NOBODY;
-        }
+        flow.places[lists] = Place { previous: last, next: NOBODY, since_ns: self.clock_ns.unwrap_or(0) };
         if let Some(flow) = self.slab.get_mut(last) {
-            flow.next = at;
+            flow.places[lists].next = at;
         }
     }
 
-    fn unlink(&mut self, at: u32) {
-        let Some((previous, next, standing)) = self.slab.get(at).map(|flow| (flow.previous, flow.next, flow.standing))
-        else {
+    fn unlink(&mut self, at: u32, lists: usize) {
+        let Some((place, standing)) = self.slab.get(at).map(|flow| (flow.places[lists], flow.standing)) else {
             return;
         };
-        let list = &mut self.lists[standing as usize];
-        match self.slab.get_mut(previous) {
-            Some(flow) => flow.next = next,
-            None => list.head = next,
+        let list = &mut self.lists[lists][standing as usize];
+        match self.slab.get_mut(place.previous) {
+            Some(flow) => flow.places[lists].next = place.next,
+            None => list.head = place.next,
         }
-        match self.slab.get_mut(next) {
-            Some(flow) => flow.previous = previous,
-            None => list.tail = previous,
+        match self.slab.get_mut(place.next) {
+            Some(flow) => flow.places[lists].previous = place.previous,
+            None => list.tail = place.previous,
         }
     }
 
     fn end(&mut self, run: &mut Run, at: u32, reason: EndReason) {
-        self.unlist_holder(at);
-        self.unlink(at);
+        self.unlink(at, ACTIVE);
+        if self.slab.get(at).is_some_and(|flow| flow.is_holder) {
+            self.unlink(at, HOLDING);
+        }
         let Some(mut flow) = self.slab.take(at) else {
             return;
         };
