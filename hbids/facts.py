@@ -357,6 +357,11 @@ class Facts:
     sessions: Rows
     flows: Rows
 
+    @property
+    def row_count(self) -> int:
+        """In all tables."""
+        return len(self.heartbeats) + len(self.sessions) + len(self.flows)
+
     @classmethod
     def empty(cls) -> Facts:
         """No rows."""

@@ -32,8 +32,8 @@ class Engine(Protocol):
 
     name: str
 
-    def feed(self, batch: FrameBatch) -> Facts:
-        """Decode a batch. Never raises on any content."""
+    def feed(self, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
+        """Decode a batch. Rows wait in the engine until there are so many. Never raises on any content."""
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open (reason CAPTURE_END), some thousand a step, so that a million flows do not

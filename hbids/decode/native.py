@@ -28,9 +28,9 @@ class NativeEngine:
     def __init__(self, limits: Limits) -> None:
         self._engine = _native.Engine(limits)
 
-    def feed(self, batch: FrameBatch) -> Facts:
+    def feed(self, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
         """Decode a batch."""
-        return _facts(self._engine.feed(batch.data, batch.frames.tobytes()))
+        return _facts(self._engine.feed(batch.data, batch.frames.tobytes(), at_least_rows))
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""

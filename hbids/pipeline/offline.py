@@ -11,7 +11,7 @@ from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
-from hbids.pipeline.result import Result, together, totals
+from hbids.pipeline.result import Result, totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +57,10 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     analysis = Analysis(config, keep_finding)
     keeper = Keeper(state, analysis, config) if state is not None else None
 
-    waiting = _Waiting(analysis)
-
     def take(facts: Facts) -> None:
-        waiting.add(facts)
+        if not facts.row_count:
+            return
+        analysis.add(facts)
         if facts_sink:
             facts_sink(facts)
         if collect:
@@ -75,8 +75,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
         stopped = False
         for batch in capture.batches():
             span.add(batch)
-            take(decoder.feed(batch))
-            waiting.judge(at_least=0 if capture.total_bytes is None else _ENOUGH_ROWS)
+            take(decoder.feed(batch, at_least_rows=0 if capture.total_bytes is None else _ENOUGH_ROWS))
             if keeper:
                 keeper.save_now_and_then()
             if on_progress:
@@ -86,7 +85,6 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
                 break
         for facts in decoder.finish():  # every argument is a capture of its own
             take(facts)
-            waiting.judge()
         done_bytes += capture.bytes_read
         result.sources += capture.sources
         result.problems += capture.problems
@@ -106,29 +104,6 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     if tables:
         result.keep(tables)
     return result
-
-
-class _Waiting:
-    """Facts that wait until there are enough of them to be judged in one go."""
-
-    def __init__(self, analysis: Analysis) -> None:
-        self._analysis = analysis
-        self._steps: list[Facts] = []
-        self._rows = 0
-
-    def add(self, facts: Facts) -> None:
-        """Take one step's facts."""
-        rows = len(facts.heartbeats) + len(facts.sessions) + len(facts.flows)
-        if rows:
-            self._steps.append(facts)
-            self._rows += rows
-
-    def judge(self, at_least: int = 0) -> None:
-        """Judge what waits, if there are so many rows of it."""
-        if self._steps and self._rows >= at_least:
-            self._analysis.add(together(self._steps))
-            self._steps.clear()
-            self._rows = 0
 
 
 class _Span:

@@ -49,7 +49,12 @@ def together(steps: list[Facts]) -> Facts:
     """The facts of all steps as those of one."""
     if len(steps) == 1:
         return steps[0]
-    return Facts(*(np.concatenate([getattr(facts, name) for facts in steps]) for name in Facts.__slots__))
+    return Facts(*(_joined([getattr(facts, name) for facts in steps]) for name in Facts.__slots__))
+
+
+def _joined(tables: list[Rows]) -> Rows:
+    """As bytes: numpy copies structured rows field by field, which takes ten times as long."""
+    return np.concatenate([np.ascontiguousarray(table).view(np.uint8) for table in tables]).view(tables[0].dtype)
 
 
 def totals(analysis: Analysis, endpoints: list[dict[str, Any]], counters: dict[str, int]) -> dict[str, Any]:

@@ -130,8 +130,10 @@ class FlowShapes:
         flows = np.where(day_of_column > rows["day"][begun, None], 0, rows["flows"][begun])
         rows["flows"][begun] = flows
         rows["day"][begun], rows["sources"][begun], rows["told"][begun] = self._today, 0, 0
-        days = np.minimum(known_days[begun], DAYS - 1)
-        for count in np.unique(days[days >= self._thresholds.anomaly_days]).tolist():
+        days = np.clip(known_days[begun], 0, DAYS - 1)
+        for count in np.flatnonzero(np.bincount(days)).tolist():
+            if count < self._thresholds.anomaly_days:
+                continue
             chosen = days == count
             before = flows[chosen][:, (self._today - np.arange(1, count + 1)) % DAYS]
             usual = np.median(before, axis=1)

@@ -47,7 +47,7 @@ class ReferenceEngine:
         self._conversations = Conversations(self._run)
         self._flows = FlowTable(self._run)
 
-    def feed(self, batch: FrameBatch) -> Facts:
+    def feed(self, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
         """Decode a batch."""
         run, data = self._run, batch.data
         for time_ns, offset, captured_bytes, wire_bytes, link_type, _interface in batch.frames.tolist():
@@ -58,7 +58,7 @@ class ReferenceEngine:
             self._flows.tick()
             frame = bytes(data[offset : offset + captured_bytes])
             self._take(self._reader.read(link_type, frame), captured_bytes, wire_bytes)
-        return run.rows.take()
+        return run.rows.take(at_least_rows)
 
     def _take(self, found: Found, captured_bytes: int, wire_bytes: int) -> None:
         """Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it

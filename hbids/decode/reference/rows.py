@@ -40,6 +40,9 @@ class RowWriter:
         """Add a packed row."""
         self._rows += row
 
+    def __len__(self) -> int:
+        return len(self._rows) // self._struct.size
+
     def take(self) -> np.ndarray[tuple[int], np.dtype[np.void]]:
         """All rows since the last call."""
         rows, self._rows = self._rows, bytearray()
@@ -54,6 +57,8 @@ class Rows:
         self.sessions = RowWriter(SESSION_DTYPE)
         self.flows = RowWriter(FLOW_DTYPE)
 
-    def take(self) -> Facts:
-        """Everything since the last call."""
+    def take(self, at_least: int = 0) -> Facts:
+        """Everything since the last time, if it is so many rows; else it goes on waiting."""
+        if sum(map(len, (self.heartbeats, self.sessions, self.flows))) < at_least:
+            return Facts.empty()
         return Facts(self.heartbeats.take(), self.sessions.take(), self.flows.take())

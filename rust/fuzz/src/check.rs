@@ -93,7 +93,7 @@ fn run(limits: &Limits, frames: &Frames, ends: &[usize]) -> (Facts, Counters) {
     let mut facts = Facts::default();
     let mut start = 0;
     for end in ends {
-        add(&mut facts, engine.feed(&frames.data, &frames.rows[start..*end]));
+        add(&mut facts, engine.feed(&frames.data, &frames.rows[start..*end], 0));
         start = *end;
         check_held(limits, &engine);
     }

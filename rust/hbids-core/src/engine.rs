@@ -82,8 +82,9 @@ impl Engine {
         }
     }
 
-    /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Never fails on any content.
-    pub fn feed(&mut self, data: &[u8], frames: &[u8]) -> Facts {
+    /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Rows wait until there are so many.
+    /// Never fails on any content.
+    pub fn feed(&mut self, data: &[u8], frames: &[u8], at_least_rows: usize) -> Facts {
         let mut window = Vec::with_capacity(WINDOW_FRAMES);
         for rows in frames.chunks(WINDOW_FRAMES * FRAME_ROW_BYTES) {
             for row in rows.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk) {
@@ -113,7 +114,7 @@ impl Engine {
                 self.frame(&row, work);
             }
         }
-        self.end_step()
+        self.end_step(at_least_rows)
     }
 
     fn frame(&mut self, row: &FrameRow, work: Work<'_>) {
@@ -168,12 +169,12 @@ impl Engine {
         self.fragments.finish(&mut self.run);
         self.conversations.finish();
         self.flows.finish(&mut self.run, most);
-        self.end_step()
+        self.end_step(0)
     }
 
-    fn end_step(&mut self) -> Facts {
+    fn end_step(&mut self, at_least_rows: usize) -> Facts {
         assert!(!std::mem::take(&mut self.panic_in_next_chunk), "asked for by panic_in_next_chunk");
-        self.run.rows.take()
+        self.run.rows.take(at_least_rows)
     }
 
     /// For tests of the recovery.
@@ -209,6 +210,6 @@ impl Engine {
         self.conversations.finish();
         self.run.out_of_order_bytes = 0;
         self.run.state_bytes = 0;
-        self.run.rows.take()
+        self.run.rows.take(0)
     }
 }

@@ -9,6 +9,7 @@ pub(crate) struct Table {
     bytes: Vec<u8>,
     /// Up to the end of the last whole row.
     whole_bytes: usize,
+    whole_rows: usize,
 }
 
 impl Table {
@@ -58,19 +59,22 @@ impl Table {
     /// The last field of a row was written.
     pub(crate) fn end_row(&mut self) {
         self.whole_bytes = self.bytes.len();
+        self.whole_rows += 1;
     }
 
     /// All rows, without one that a panic left unfinished; room is made for as many again.
     fn take(&mut self) -> Vec<u8> {
         self.bytes.truncate(std::mem::take(&mut self.whole_bytes));
+        self.whole_rows = 0;
         let room = self.bytes.len().min(MOST_ROOM_BYTES);
         std::mem::replace(&mut self.bytes, Vec::with_capacity(room))
     }
 
     pub(crate) fn append(&mut self, other: &mut Self) {
         self.bytes.append(&mut other.bytes);
+        self.whole_bytes = self.bytes.len();
+        self.whole_rows += std::mem::take(&mut other.whole_rows);
         other.whole_bytes = 0;
-        self.end_row();
     }
 }
 
@@ -94,8 +98,11 @@ pub struct Facts {
 }
 
 impl Rows {
-    /// Everything since the last call.
-    pub(crate) fn take(&mut self) -> Facts {
+    /// Everything since the last time, if it is so many rows; else it goes on waiting.
+    pub(crate) fn take(&mut self, at_least: usize) -> Facts {
+        if self.heartbeats.whole_rows + self.sessions.whole_rows + self.flows.whole_rows < at_least {
+            return Facts::default();
+        }
         Facts { heartbeats: self.heartbeats.take(), sessions: self.sessions.take(), flows: self.flows.take() }
     }
 }

@@ -167,7 +167,7 @@ fn frames_that_nearly_make_sense_are_counted_and_survived() {
         let mut fed = 0;
         for _ in 0..10 {
             let (data, rows) = batch(&mut dice, 100, &mut time_ns);
-            engine.feed(&data, &rows);
+            engine.feed(&data, &rows, 0);
             fed += 100;
             let (held, limits) = (engine.held(), small_limits());
             assert!(held.out_of_order_bytes <= limits.out_of_order_bytes_total, "seed {seed}: {held:?}");
@@ -185,7 +185,7 @@ fn frames_that_nearly_make_sense_are_counted_and_survived() {
 fn rows_that_point_outside_the_data_are_cut_to_what_is_there() {
     let mut engine = Engine::new(small_limits());
     let rows = [row(0, 0, usize::MAX, 1), row(i64::MAX, 1_000, 5, 101), row(i64::MIN, 3, 0, 0xFFFF)].concat();
-    engine.feed(&[0; 10], &rows);
+    engine.feed(&[0; 10], &rows, 0);
     assert_eq!(engine.counters().packets, 3);
     assert_eq!(engine.counters().frame_truncated, 2);
     assert_eq!(engine.counters().link_type_unsupported, 1);
@@ -194,7 +194,7 @@ fn rows_that_point_outside_the_data_are_cut_to_what_is_there() {
 #[test]
 fn half_a_row_is_no_frame() {
     let mut engine = Engine::new(small_limits());
-    engine.feed(&[], &[0; FRAME_ROW_BYTES + FRAME_ROW_BYTES / 2]);
+    engine.feed(&[], &[0; FRAME_ROW_BYTES + FRAME_ROW_BYTES / 2], 0);
     assert_eq!(engine.counters().packets, 1);
 }
 
@@ -204,10 +204,10 @@ fn after_a_recovery_flows_are_gone_and_totals_are_kept() {
     let mut engine = Engine::new(small_limits());
     let mut time_ns = 0;
     let (data, rows) = batch(&mut dice, 50, &mut time_ns);
-    engine.feed(&data, &rows);
+    engine.feed(&data, &rows, 0);
     engine.recover();
     assert!(!engine.has_flows());
     assert_eq!(engine.counters().packets, 50);
-    engine.feed(&data, &rows);
+    engine.feed(&data, &rows, 0);
     assert_eq!(engine.counters().packets, 100);
 }

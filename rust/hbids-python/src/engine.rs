@@ -113,12 +113,18 @@ impl Engine {
         Self { engine: hbids_core::Engine::new(limits.into()), panics: 0 }
     }
 
-    /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables.
-    fn feed<'py>(&mut self, py: Python<'py>, data: &[u8], frames: &[u8]) -> PyResult<Tables<'py>> {
+    /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables, once there are so many.
+    fn feed<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: &[u8],
+        frames: &[u8],
+        at_least_rows: usize,
+    ) -> PyResult<Tables<'py>> {
         if frames.len() % hbids_core::FRAME_ROW_BYTES != 0 {
             return Err(PyValueError::new_err("frames: not a whole number of FRAME_DTYPE rows"));
         }
-        Ok(self.step(py, |engine| engine.feed(data, frames)))
+        Ok(self.step(py, |engine| engine.feed(data, frames, at_least_rows)))
     }
 
     /// Whether any flow is open.
