@@ -110,14 +110,15 @@ impl Engine {
                     self.flows.touch_ahead(packet);
                 }
             }
-            for (row, work) in window.drain(..) {
-                self.frame(&row, work);
+            for (row, work) in &window {
+                self.frame(row, work);
             }
+            window.clear();
         }
         self.end_step(at_least_rows)
     }
 
-    fn frame(&mut self, row: &FrameRow, work: Work<'_>) {
+    fn frame(&mut self, row: &FrameRow, work: &Work<'_>) {
         let run = &mut self.run;
         run.packet_number += 1;
         run.time_ns = row.time_ns.clamp(0, LATEST_TIME_NS);
@@ -125,31 +126,31 @@ impl Engine {
         run.counters.bytes += u64::from(row.wire_bytes);
         self.flows.tick(run);
         match work {
-            Work::Packet(packet) => self.flows.packet(run, &packet, row.wire_bytes),
+            Work::Packet(packet) => self.flows.packet(run, packet, row.wire_bytes),
             Work::Other(found) => self.take(found, row.captured_bytes, row.wire_bytes),
         }
     }
 
     /// Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it whole.
-    fn take(&mut self, found: Result<Found<'_>, Dropped>, captured_bytes: u32, wire_bytes: u32) {
+    fn take(&mut self, found: &Result<Found<'_>, Dropped>, captured_bytes: u32, wire_bytes: u32) {
         let run = &mut self.run;
         let packet;
         let carried = match found {
-            Ok(Found::Segment(segment)) => Carried::Segment(segment),
+            Ok(Found::Segment(segment)) => Carried::Segment(*segment),
             Ok(Found::Datagram(datagram)) => {
-                packet = self.conversations.of_datagram(run, &datagram);
-                packet.as_ref().map_or(Carried::Datagram(datagram), Carried::Eap)
+                packet = self.conversations.of_datagram(run, datagram);
+                packet.as_ref().map_or(Carried::Datagram(*datagram), Carried::Eap)
             }
             Ok(Found::Eapol(eapol)) => {
-                packet = self.conversations.of_eapol(run, &eapol, captured_bytes >= wire_bytes);
+                packet = self.conversations.of_eapol(run, eapol, captured_bytes >= wire_bytes);
                 let Some(packet) = packet.as_ref() else {
                     return;
                 };
                 Carried::Eap(packet)
             }
             Ok(Found::Fragment(fragment)) => {
-                if let Some(whole) = self.fragments.add(run, &fragment) {
-                    self.take(self.reader.resume(&fragment, &whole), captured_bytes, wire_bytes);
+                if let Some(whole) = self.fragments.add(run, fragment) {
+                    self.take(&self.reader.resume(fragment, &whole), captured_bytes, wire_bytes);
                 }
                 return;
             }

@@ -172,6 +172,11 @@ impl Side {
         self.from_first_byte = true;
     }
 
+    fn take_ttl(&mut self, ttl: u8) {
+        self.ttl_min = self.ttl_min.min(ttl);
+        self.ttl_max = self.ttl_max.max(ttl);
+    }
+
     fn ttl(&self, value: u8) -> i16 {
         if self.ttl_min > self.ttl_max {
             ABSENT
@@ -408,23 +413,21 @@ impl Flow {
 
     /// Count a packet and read what it carries.
     pub(crate) fn packet(&mut self, run: &mut Run, side: usize, packet: &Carried<'_>, wire_bytes: u32) {
-        let ttl = match packet {
-            Carried::Segment(segment) => Some(segment.ttl),
-            Carried::Datagram(datagram) => Some(datagram.ttl),
-            Carried::Eap(packet) => packet.ttl,
-        };
         let own = &mut self.sides[side];
         own.packets += 1;
         own.bytes += u64::from(wire_bytes);
-        if let Some(ttl) = ttl {
-            own.ttl_min = own.ttl_min.min(ttl);
-            own.ttl_max = own.ttl_max.max(ttl);
-        }
         self.end_ns = self.end_ns.max(run.time_ns);
         match packet {
-            Carried::Segment(segment) => self.tcp_segment(run, side, segment),
-            Carried::Eap(packet) => self.eap(run, side, &packet.eap),
+            Carried::Segment(segment) => {
+                own.take_ttl(segment.ttl);
+                self.tcp_segment(run, side, segment);
+            }
+            Carried::Eap(packet) => {
+                packet.ttl.into_iter().for_each(|ttl| own.take_ttl(ttl));
+                self.eap(run, side, &packet.eap);
+            }
             Carried::Datagram(datagram) => {
+                own.take_ttl(datagram.ttl);
                 let matters = self.has_payload && !datagram.payload().first().is_some_and(|first| is_data(*first));
                 let credit = &mut self.sides[side].credit;
                 if credit.has_wrong_checksum(matters, || datagram.is_checksum_right()) {

@@ -49,6 +49,7 @@ pub(crate) enum Carried<'a> {
 }
 
 /// A TCP segment as captured. `length` is the payload length the headers claim.
+#[derive(Clone, Copy)]
 pub(crate) struct Segment<'a> {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,
@@ -83,6 +84,7 @@ impl<'a> Segment<'a> {
 }
 
 /// A UDP datagram that is no tunnel's, as captured; fields as in [`Segment`].
+#[derive(Clone, Copy)]
 pub(crate) struct Datagram<'a> {
     pub(crate) src_addr: Address,
     pub(crate) dst_addr: Address,

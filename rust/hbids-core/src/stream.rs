@@ -194,12 +194,16 @@ impl Flow {
             self.wait(run, side, ahead, data, length);
             return false;
         }
-        self.sides[side].compare_with_tail(ahead, data, length);
-        if ahead + i64::from(length) <= 0 {
-            run.counters.segments_repeated += 1;
-            return false;
+        if ahead == 0 {
+            self.deliver(run, side, data, length);
+        } else {
+            self.sides[side].compare_with_tail(ahead, data, length);
+            if ahead + i64::from(length) <= 0 {
+                run.counters.segments_repeated += 1;
+                return false;
+            }
+            self.deliver_new(run, side, ahead, data, length);
         }
-        self.deliver_new(run, side, ahead, data, length);
         self.drain(run, side);
         true
     }
