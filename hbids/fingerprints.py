@@ -8,41 +8,76 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import yaml
 
     from hbids.yamlsource import Document
 
-__all__ = ["SESSION_CONSTANTS", "Tool", "load", "shipped"]
+__all__ = ["SESSION_CONSTANTS", "UNKNOWN", "Tool", "load", "most_telling", "shipped"]
 
 SESSION_CONSTANTS = ("client_random", "server_random", "ja3")
 """What a tool may be known by in its session, as lower-case hex; a beginning is enough."""
 
-_REQUEST_NUMBERS = ("request_bytes", "claimed_length")
-_KINDS = ("checker", "research", "exploit")
-_VICTIMS = ("server", "client")
-_REQUIRED = ("name", "kind", "confidence", "match")
+UNKNOWN = "unknown"
+"""The class of a tool that is not recognised."""
+
+_NUMBERS = ("request_bytes", "claimed_length", "server_port")
+_WORDS = {
+    "sealed": ("true", "false"),
+    "negotiated": ("true", "false"),
+    "phase": ("before_server_hello", "handshake", "after"),
+    "victim": ("server", "client"),
+    "outcome": ("leak", "silence"),
+}
+_CLASSES = ("checker", "research scanner", "exploit")
+_CONFIDENCES = ("High", "Medium", "Low")
+_REQUIRED = ("name", "class", "confidence", "match")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One way to recognise a tool. Every entry of ``request`` and ``session`` must hold."""
+    """One way to recognise a tool. Every entry of ``numbers``, ``words`` and ``session`` must hold."""
 
     name: str
-    kind: str
-    """``checker``, ``research`` or ``exploit``."""
+    tool_class: str
+    """``checker``, ``research scanner`` or ``exploit``."""
     confidence: str
-    request: dict[str, int | bool | str]
-    """Of the request: ``sealed``, ``request_bytes``, ``claimed_length``, ``victim``."""
+    """``High``, ``Medium`` or ``Low``."""
+    numbers: dict[str, range]
+    words: dict[str, str | bool]
     session: dict[str, str]
-    """Of the session: beginnings of :data:`SESSION_CONSTANTS`."""
+    """Beginnings of :data:`SESSION_CONSTANTS`."""
+    copy_of: str | None = None
+    """The name of the tool it was made of."""
+
+    @property
+    def strength(self) -> int:
+        """How telling a match is: constants before sizes, sizes before a JA3."""
+        if self.session.keys() - {"ja3"}:
+            return 2
+        return 0 if self.session else 1
 
     def matches(self, request: Mapping[str, object], session: Mapping[str, str]) -> bool:
         """Whether a request and its session (empty when not known) look like this tool."""
-        return all(request.get(name) == value for name, value in self.request.items()) and all(
-            session.get(name, "").startswith(value) for name, value in self.session.items()
+        return (
+            all(request.get(name) in numbers for name, numbers in self.numbers.items())
+            and all(request.get(name) == word for name, word in self.words.items())
+            and all(session.get(name, "").startswith(value) for name, value in self.session.items())
         )
+
+
+def most_telling(fitting: Iterable[Tool]) -> Tool | None:
+    """Which of the entries that fit names the tool: one name, or the one of which all others are copies."""
+    fitting = list(fitting)
+    strongest = max((tool.strength for tool in fitting), default=0)
+    fitting = [tool for tool in fitting if tool.strength == strongest]
+    originals = {tool.copy_of for tool in fitting}
+    copies = [tool for tool in fitting if tool.name not in originals]
+    if len({tool.name for tool in copies}) > 1:
+        parents = {tool.copy_of for tool in copies}
+        copies = [tool for tool in fitting if parents == {tool.name}]
+    return copies[0] if copies else None
 
 
 @cache
@@ -66,30 +101,39 @@ def load(path: Path) -> tuple[Tool, ...]:
 
 
 def _tool(document: Document, node: yaml.Node) -> Tool | None:
-    fields = document.mapping(node, _REQUIRED)
+    fields = document.mapping(node, (*_REQUIRED, "copy_of"))
     missing = [name for name in _REQUIRED if name not in fields]
     if missing:
         document.fault(node, f"a tool without {', '.join(missing)}", "every tool says these")
         return None
-    request: dict[str, int | bool | str] = {}
+    numbers: dict[str, range] = {}
+    words: dict[str, str | bool] = {"victim": "server"}
     session: dict[str, str] = {}
-    known = ("sealed", "victim", *_REQUEST_NUMBERS, *SESSION_CONSTANTS)
-    for name, value in document.mapping(fields["match"], known).items():
+    for name, value in document.mapping(fields["match"], (*_NUMBERS, *_WORDS, *SESSION_CONSTANTS)).items():
         if name in SESSION_CONSTANTS:
             session[name] = str(value.value).lower()
-        elif name in _REQUEST_NUMBERS:
-            request[name] = document.scalar(value, int) or 0
-        elif name == "sealed":
-            request[name] = _one_of(document, value, ("true", "false")) == "true"
+        elif name in _NUMBERS:
+            numbers[name] = _range(document, value)
         else:
-            request[name] = _one_of(document, value, _VICTIMS)
+            word = _one_of(document, value, _WORDS[name])
+            words[name] = {"true": True, "false": False}.get(word, word)
     return Tool(
         document.scalar(fields["name"], str) or "",
-        _one_of(document, fields["kind"], _KINDS),
-        _one_of(document, fields["confidence"], ("High", "Medium", "Low")),
-        request,
+        _one_of(document, fields["class"], _CLASSES),
+        _one_of(document, fields["confidence"], _CONFIDENCES),
+        numbers,
+        words,
         session,
+        document.scalar(fields["copy_of"], str) if "copy_of" in fields else None,
     )
+
+
+def _range(document: Document, node: yaml.Node) -> range:
+    first, dots, last = str(node.value).partition("..")
+    if not first.isdecimal() or not (last.isdecimal() if dots else not last):
+        document.fault(node, "expected a number or a range", "write 3 or 20..64")
+        return range(0)
+    return range(int(first), int(last or first) + 1)
 
 
 def _one_of(document: Document, node: yaml.Node, words: tuple[str, ...]) -> str:

@@ -58,6 +58,7 @@ ENDPOINT_KEYS = {
     "last_seen",
     "sources",
     "tools",
+    "tool_classes",
     "accepts_heartbeat_extension",
 }
 

@@ -16,6 +16,7 @@ from hbids.cli.advice import advice
 from hbids.cli.naming import address
 from hbids.cli.naming import sources as sources_of
 from hbids.facts import Verdict
+from hbids.fingerprints import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,10 +195,17 @@ def _circumstances(endpoint: Mapping[str, Any]) -> str:
     until = last[11:] if first[:10] == last[:10] else last
     parts = [
         f"by {by}" if by else "",
-        f"with {', '.join(endpoint['tools'])}" if endpoint["tools"] else "",
+        f"with {_tools(endpoint)}" if endpoint["tool_classes"] else "",
         f"{first} UTC" if first == last else f"{first} to {until} UTC",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _tools(endpoint: Mapping[str, Any]) -> str:
+    """Each by its class and name; of one that was not recognised there is nothing to name."""
+    classes: Mapping[str, Sequence[str]] = endpoint["tool_classes"]
+    named = [f"{tool_class} {name}" for tool_class, names in classes.items() for name in names]
+    return ", ".join([*named, *["an unknown tool"] * (UNKNOWN in classes)])
 
 
 def _suspicion(alerts: Mapping[str, int]) -> str:

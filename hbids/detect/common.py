@@ -13,6 +13,7 @@ from hbids.facts import (
     NO_MESSAGE,
     NO_VERSION,
     NO_VLAN,
+    NOT_SEEN,
     Direction,
     Finding,
     FlowContext,
@@ -242,6 +243,8 @@ def _describe_heartbeat(row: np.void) -> dict[str, Any]:
         context["midstream"] = True
     if row["phase"] != Phase.UNKNOWN:
         context["phase"] = Phase(int(row["phase"])).name.lower()
+    if row["heartbeat_accepted"] != NOT_SEEN:
+        context["negotiated"] = bool(row["heartbeat_accepted"] != ABSENT)
     if row["record_version"] != NO_VERSION:
         context["record_version"] = int(row["record_version"])
     for name, column in (("claimed_length", "claimed_length"), ("present_length", "payload_present")):

@@ -1,16 +1,18 @@
 """Which tool it was.
 
 What it sees
-    Findings about heartbeats whose request and session match an entry of ``signatures/tools/tools.yaml``: sizes nobody
-    else sends, constant randoms, JA3. The name goes into the finding's ``tools``, and once for each source, endpoint
-    and tool a finding of its own says so (1016600).
+    Findings about heartbeats whose request and session match entries of ``signatures/tools/tools.yaml``: constant
+    randoms, sizes nobody else sends, JA3, in this order of weight. The name goes into the finding's ``tools``, with the
+    class (checker, research scanner, exploit) and how sure it is, and once for each source, endpoint and tool a finding
+    of its own says so (1016600). Where nothing fits, or tools of different names do, the class is ``unknown``.
 Why it matters
     A survey that asks once and a harvester look alike at the first request; the tool is a hint which it is, and what
     the other side could know.
 Evidence
     Constants of the tools' sources, measured on the wire of the real ones.
 Limits
-    Attribution is context: it never lowers the harm. Who copies a tool's constants is taken for it.
+    Attribution is context: it never lowers the harm. Who copies a tool's constants is taken for it; copies that are
+    known as such are told apart.
 """
 
 from __future__ import annotations
@@ -82,10 +84,13 @@ class ToolRecogniser:
         told = []
         for finding in findings:
             told.append(finding)
+            if "request_bytes" not in finding.context:
+                continue
             tool = self._tool_of(finding)
             if tool is None:
+                finding.context["tool_class"] = fingerprints.UNKNOWN
                 continue
-            finding.context["tools"] = [tool.name]
+            finding.context |= _context_of(tool)
             source, ip, port = _source_and_endpoint(finding)
             key = (table, source, ip, port, tool.name)
             if key not in self._told and (finding.series is None or finding.series.tells_tool):
@@ -94,11 +99,8 @@ class ToolRecogniser:
         return told
 
     def _tool_of(self, finding: Finding) -> fingerprints.Tool | None:
-        if "request_bytes" not in finding.context:
-            return None
-        request = finding.context | {"victim": "client" if finding.victim == Direction.TO_CLIENT else "server"}
-        session = self._session_of(finding)
-        return next((tool for tool in fingerprints.shipped() if tool.matches(request, session)), None)
+        request, session = _request_of(finding), self._session_of(finding)
+        return fingerprints.most_telling(tool for tool in fingerprints.shipped() if tool.matches(request, session))
 
     def _session_of(self, finding: Finding) -> dict[str, str]:
         """The session under way; before its ServerHello it is not known yet."""
@@ -107,6 +109,21 @@ class ToolRecogniser:
         sessions = self._sessions.get(_flow_key(finding.flow)) or []
         began = [session for session in sessions if session.time_ns <= finding.time_ns]
         return began[-1].constants if began else {}
+
+
+def _request_of(finding: Finding) -> dict[str, Any]:
+    """What tools may be known by in a request, as ``signatures/tools/tools.yaml`` names it."""
+    context = finding.context
+    leaked = context.get("leaked_bytes", 0) + context.get("leaked_bytes_estimated", 0)
+    return context | {
+        "victim": "client" if finding.victim == Direction.TO_CLIENT else "server",
+        "server_port": finding.flow.server_port,
+        "outcome": "leak" if leaked else "silence" if context.get("answers") == 0 else "",
+    }
+
+
+def _context_of(tool: fingerprints.Tool) -> dict[str, Any]:
+    return {"tools": [tool.name], "tool_class": tool.tool_class, "tool_confidence": tool.confidence}
 
 
 def _beginnings() -> tuple[list[int], list[int]]:
@@ -146,7 +163,7 @@ def _source_and_endpoint(finding: Finding) -> tuple[str, str, int]:
 
 
 def _recognised(finding: Finding, tool: fingerprints.Tool, source: str) -> Finding:
-    context = {"transport": finding.context["transport"], "evidence": "wire", "tool": tool.name, "tools": [tool.name]}
+    context = {"transport": finding.context["transport"], "evidence": "wire", "tool": tool.name} | _context_of(tool)
     return Finding(
         RECOGNISED,
         finding.time_ns,

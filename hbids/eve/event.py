@@ -97,7 +97,9 @@ def _alert(finding: Finding, signature: Signature, source: dict[str, Any], targe
     }
     if signature.metadata:
         alert["metadata"] = signature.metadata
-        if context.get("midstream"):  # that it is TLS at all is inferred
+        if "tool" in context:
+            alert["metadata"] = signature.metadata | {"confidence": [context["tool_confidence"]]}
+        elif context.get("midstream"):  # that it is TLS at all is inferred
             alert["metadata"] = signature.metadata | {"confidence": ["Medium"]}
     if signature.references:
         alert["references"] = signature.references

@@ -57,7 +57,8 @@ class EndpointLedger:
         self._sources: dict[Endpoint, dict[tuple[int, int], None]] = {}
         self._full: list[int] = []
         """Fingerprints of endpoints that have no room for more sources."""
-        self._tools: dict[Endpoint, dict[str, None]] = {}
+        self._tools: dict[Endpoint, dict[str, dict[str, None]]] = {}
+        """Names by class, in the order in which they were recognised."""
         self.sources_dropped = 0
         """Times that a source found no room."""
         self._refused: set[Endpoint] = set()
@@ -125,8 +126,9 @@ class EndpointLedger:
             flow = finding.flow
             source = flow.server_ip if finding.victim == Direction.TO_CLIENT else flow.client_ip
             self._note_source(endpoint, address_words(source))
-        for tool in finding.context.get("tools", ()):
-            self._tools.setdefault(endpoint, {})[tool] = None
+        if "tool_class" in finding.context:
+            names = self._tools.setdefault(endpoint, {}).setdefault(finding.context["tool_class"], {})
+            names |= dict.fromkeys(finding.context.get("tools", ()))
 
     def endpoints(self) -> list[dict[str, Any]]:
         """Every endpoint above ``clear``, worst first; times in nanoseconds."""
@@ -164,7 +166,7 @@ class EndpointLedger:
 
     def _told(self, verdict: Verdict, row: np.void) -> dict[str, Any]:
         endpoint = high, low, last = tuple(row["key"].tolist())
-        carrier = self._carriers.get(endpoint)
+        carrier, tools = self._carriers.get(endpoint), self._tools.get(endpoint, {})
         accepts: bool | None = bool(row["accepts"]) or None
         if accepts is None and endpoint in self._refused:
             accepts = False
@@ -180,7 +182,8 @@ class EndpointLedger:
             "first_seen": int(row["first_ns"]),
             "last_seen": int(row["last_ns"]),
             "sources": [words_text(*source) for source in self._sources.get(endpoint, ())],
-            "tools": list(self._tools.get(endpoint, ())),
+            "tools": [name for names in tools.values() for name in names],
+            "tool_classes": {tool_class: list(names) for tool_class, names in tools.items()},
             "accepts_heartbeat_extension": accepts,
         }
 

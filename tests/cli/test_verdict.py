@@ -34,6 +34,7 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         "last_seen": "2026-11-23T19:10:05.500000Z",
         "sources": ["10.66.9.66"],
         "tools": ["nmap ssl-heartbleed"],
+        "tool_classes": {"checker": ["nmap ssl-heartbleed"]},
         "accepts_heartbeat_extension": True,
     }
     return given | changes
@@ -70,7 +71,7 @@ def test_a_leak_is_the_first_thing_said() -> None:
 def test_the_table_says_who_asked_with_what_and_when() -> None:
     text = one_line(printed(endpoint()))
     assert "10.66.0.10:443 leaked 2 2 0 32,736" in text
-    assert "by 10.66.9.66; with nmap ssl-heartbleed; 2026-11-23 19:10:02 to 19:10:05 UTC" in text
+    assert "by 10.66.9.66; with checker nmap ssl-heartbleed; 2026-11-23 19:10:02 to 19:10:05 UTC" in text
 
 
 def test_the_gravest_comes_first_whatever_the_order() -> None:
@@ -170,11 +171,21 @@ def test_what_was_not_seen_is_told_and_zeros_are_not() -> None:
     assert "Not seen" not in printed(endpoint())
 
 
+def test_tools_are_told_with_their_class_and_unknown_ones_as_such() -> None:
+    assert "by 10.66.9.66; with checker nmap ssl-heartbleed; 2026" in one_line(printed(endpoint()))
+    classes = {"exploit": ["heartleech"], "unknown": []}
+    assert "; with exploit heartleech, an unknown tool; " in one_line(printed(endpoint(tool_classes=classes)))
+    assert "with" not in one_line(printed(endpoint(tool_classes={}))).partition("What to do")[0]
+
+
 def test_fits_eighty_columns_without_colour_when_piped() -> None:
     many = [f"10.66.9.{n}" for n in range(9)]
     text = printed(
         endpoint(ip="2001:470:e5bf:dead:4957:2174:e82c:4887", sources=many, verdict="harvested", leaked_bytes=10**9),
-        *(endpoint(ip=f"10.1.0.{n}", sources=many, tools=["Stafford ssltest.py", "heartleech"]) for n in range(30)),
+        *(
+            endpoint(ip=f"10.1.0.{n}", sources=many, tool_classes={"exploit": ["Stafford ssltest.py", "heartleech"]})
+            for n in range(30)
+        ),
         drops={f"counter_number_{n}": n for n in range(20)},
     )
     assert max(map(len, text.splitlines())) <= 80

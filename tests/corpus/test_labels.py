@@ -165,6 +165,19 @@ def test_the_tool_is_named_and_never_another(name: str, engine_name: str) -> Non
             assert set(endpoint["tools"]) <= COPIED_BY.get(label["tool"], set())
 
 
+def test_of_real_tools_95_of_100_captures_name_them_and_none_names_another(engine_name: str) -> None:
+    named: list[bool] = []
+    for name in HEARTBEATS_COUNT:
+        endpoints = above_exposed(replayed(name, engine_name).summary())
+        if LABELS[name]["real_tool"] and endpoints:  # some look, and ask for nothing where the extension is missing
+            names = {tool for endpoint in endpoints for tool in endpoint["tools"]}
+            assert names <= {TOOL_NAMES[LABELS[name]["tool"]]}, name
+            unknown = any("unknown" in endpoint["tool_classes"] for endpoint in endpoints)
+            named.append(bool(names) and not unknown)
+    assert len(named) >= 20
+    assert sum(named) / len(named) >= 0.95
+
+
 @pytest.mark.parametrize("name", HEARTBEATS_COUNT)
 def test_sessions_of_the_labelled_connections(name: str, engine_name: str) -> None:
     sessions: dict[tuple[str, str], set[tuple[Any, ...]]] = {}

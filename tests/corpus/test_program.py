@@ -51,6 +51,7 @@ ENDPOINT_KEYS = {
     "last_seen",
     "sources",
     "tools",
+    "tool_classes",
     "accepts_heartbeat_extension",
 }
 CONTEXT_KEYS = {
@@ -70,6 +71,7 @@ CONTEXT_KEYS = {
     "leaked_bytes",
     "leaked_bytes_estimated",
     "message_id",
+    "negotiated",
     "network",
     "overread",
     "packets_to_client",
@@ -84,6 +86,8 @@ CONTEXT_KEYS = {
     "sealed",
     "sources",
     "tool",
+    "tool_class",
+    "tool_confidence",
     "tools",
     "transport",
     "usual_flows",

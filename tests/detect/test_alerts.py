@@ -51,6 +51,7 @@ def test_the_attempt_comes_with_its_packet(engine_name: str, tmp_path: Path) -> 
         "message_id": 1,
         "evidence": "wire",
         "phase": "handshake",
+        "negotiated": True,
         "record_version": 0x0303,
         "claimed_length": 0x4000,
         "present_length": 0,
@@ -58,6 +59,7 @@ def test_the_attempt_comes_with_its_packet(engine_name: str, tmp_path: Path) -> 
         "request_bytes": 3,
         "overread": 0x4000,
         "requests": 1,
+        "tool_class": "unknown",
     }
 
 

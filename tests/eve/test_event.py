@@ -100,6 +100,14 @@ def test_the_signature_text_carries_claim_and_leak() -> None:
     assert "16384" in text
 
 
+def test_an_alert_of_a_tool_is_as_sure_as_its_name() -> None:
+    context = {"tool": "masscan --heartbleed", "tool_class": "research scanner", "tool_confidence": "Medium"}
+    event = event_of(finding(sid=1016600, context=context))
+    assert event["alert"]["metadata"]["confidence"] == ["Medium"]
+    assert event["alert"]["signature"].endswith("masscan --heartbleed, research scanner")
+    assert event_of(finding())["alert"]["metadata"]["confidence"] == ["High"]
+
+
 def test_the_numbers_stand_in_the_context() -> None:
     assert event_of(finding())["alert"]["context"]["hbids"] == CONTEXT | {"verdict": "leaked", "victim": "server"}
 
