@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import yaml
 
+    from hbids.user_signatures import UserSignatures
     from hbids.yamlsource import Document
 
-__all__ = ["Config", "Limits", "Memory", "Output", "Thresholds", "load"]
+__all__ = ["Config", "Limits", "Memory", "Output", "Thresholds", "load", "settings_of", "threshold"]
 
 _SECOND_NS = 1_000_000_000
 
@@ -245,52 +246,80 @@ class Config:
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
 
+    signatures: UserSignatures | None = None
+    """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
+
 
 _Section = TypeVar("_Section", Limits, Thresholds, Memory, Output)
 
 
-def load(path: str | Path) -> Config:
+def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
     """Read a configuration file: YAML with the names above; times are given in seconds, ``_s`` in place of ``_ns``.
 
-    What the file leaves out keeps its default. Raises :class:`~hbids.errors.UserInputError` with every mistake.
+    What the file leaves out keeps its default. ``signatures`` are files and folders of users' signatures, more than
+    those that the file names itself, relative to itself; thresholds that they set come before those of the file. Raises
+    :class:`~hbids.errors.UserInputError` with every mistake in any of the files.
     """
     from hbids.yamlsource import Document, raise_problems
 
-    document = Document(Path(path))
-    known = {entry.name for entry in fields(Config)}
-    nodes = document.mapping(document.root, known) if document.root is not None else {}
-    config = Config(
-        limits=_section(document, nodes, "limits", Limits),
-        thresholds=_section(document, nodes, "thresholds", Thresholds),
-        memory=_section(document, nodes, "memory", Memory),
-        output=_section(document, nodes, "output", Output),
-        home_networks=_networks(document, nodes),
-    )
-    raise_problems([document])
+    config, documents, files = Config(), [], list(signatures)
+    if path is not None:
+        document = Document(Path(path))
+        known = {entry.name for entry in fields(Config)}
+        nodes = document.mapping(document.root, known) if document.root is not None else {}
+        config = Config(
+            limits=_section(document, nodes, "limits", Limits),
+            thresholds=_section(document, nodes, "thresholds", Thresholds),
+            memory=_section(document, nodes, "memory", Memory),
+            output=_section(document, nodes, "output", Output),
+            home_networks=_networks(document, nodes),
+        )
+        documents.append(document)
+        named = document.strings(nodes["signatures"]) if "signatures" in nodes else ()
+        files = [*(Path(path).parent / name for name in named), *files]
+    if files:
+        from hbids.user_signatures import read
+
+        added, more = read(files)
+        config = replace(config, signatures=added, thresholds=replace(config.thresholds, **added.thresholds))
+        documents += more
+    raise_problems(documents)
     return config
 
 
 def _section(document: Document, nodes: Mapping[str, yaml.Node], name: str, kind: type[_Section]) -> _Section:
     if name not in nodes:
         return kind()
-    settings = {entry.name.replace("_ns", "_s"): entry for entry in fields(kind)}
+    settings = settings_of(kind)
     values: dict[str, Any] = {}
     for key, node in document.mapping(nodes[name], settings).items():
-        entry = settings[key]
-        value: str | int | tuple[int, ...] | None
-        if isinstance(entry.default, str):
-            value = document.scalar(node, str)
-        elif isinstance(entry.default, tuple):
-            ports = [_number(document, item, int, 1, _MOST_PORT) for item in document.items(node)]
-            value = tuple(port for port in ports if port is not None)
-        elif key == entry.name:
-            value = _number(document, node, int, entry.metadata.get("least", 1), entry.metadata.get("most", _MOST))
-        else:
-            seconds = _number(document, node, float, 1e-9, _MOST_SECONDS)
-            value = None if seconds is None else round(seconds * _SECOND_NS)
+        value = _value(document, key, settings[key], node)
         if value is not None:
-            values[entry.name] = value
+            values[settings[key].name] = value
     return kind(**values)
+
+
+def settings_of(kind: type[_Section]) -> dict[str, Field[Any]]:
+    """The fields of a section by the names that users write: times are in seconds."""
+    return {entry.name.replace("_ns", "_s"): entry for entry in fields(kind)}
+
+
+def threshold(document: Document, key: str, node: yaml.Node) -> int | None:
+    """One of the thresholds, as users write them; None after noting a fault."""
+    value = _value(document, key, settings_of(Thresholds)[key], node)
+    return value if isinstance(value, int) else None
+
+
+def _value(document: Document, key: str, entry: Field[Any], node: yaml.Node) -> str | int | tuple[int, ...] | None:
+    if isinstance(entry.default, str):
+        return document.scalar(node, str)
+    if isinstance(entry.default, tuple):
+        ports = [_number(document, item, int, 1, _MOST_PORT) for item in document.items(node)]
+        return tuple(port for port in ports if port is not None)
+    if key == entry.name:
+        return _number(document, node, int, entry.metadata.get("least", 1), entry.metadata.get("most", _MOST))
+    seconds = _number(document, node, float, 1e-9, _MOST_SECONDS)
+    return None if seconds is None else round(seconds * _SECOND_NS)
 
 
 _MOST = 1 << 48

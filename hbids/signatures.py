@@ -8,19 +8,32 @@ keeps.
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import yaml
 
+    from hbids.user_signatures import UserSignatures
     from hbids.yamlsource import Document
 
-__all__ = ["CONTEXT_KEYS", "Signature", "load", "shipped", "shipped_files"]
+__all__ = [
+    "CONTEXT_KEYS",
+    "OPTIONAL",
+    "REQUIRED",
+    "Signature",
+    "changed",
+    "complete",
+    "entries",
+    "in_force",
+    "load",
+    "shipped",
+    "shipped_files",
+]
 
 CONTEXT_KEYS = frozenset(
     {
@@ -40,6 +53,7 @@ CONTEXT_KEYS = frozenset(
         "last_seen",
         "leaked_bytes",
         "leaked_bytes_estimated",
+        "matches",
         "message_id",
         "midstream",
         "negotiated",
@@ -69,8 +83,10 @@ CONTEXT_KEYS = frozenset(
 )
 """The keys of ``Finding.context``, and so what a title may name. docs/eve.md says what each means."""
 
-_REQUIRED = frozenset({"sid", "rev", "title", "category", "severity"})
-_OPTIONAL = frozenset({"metadata", "references"})
+REQUIRED = frozenset({"sid", "rev", "title", "category", "severity"})
+OPTIONAL = frozenset({"metadata", "references"})
+_MOST_NUMBER = 2**32 - 1
+"""Suricata keeps sid and rev in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +102,19 @@ class Signature:
     """1 (worst) to 4."""
     metadata: dict[str, list[str]]
     references: list[str]
-    place: str
+    place: str = ""
     """``file:line`` of its definition."""
+    thresholds: tuple[str, ...] = ()
+    """Of :class:`~hbids.config.Thresholds`, those the finding rests on, by the names that configuration files use."""
 
     def text(self, context: Mapping[str, Any]) -> str:
         """The title with the finding's numbers filled in; ``?`` stands for a number that is not known."""
         return self.title.format_map(_Known(context))
+
+    @property
+    def names(self) -> list[str]:
+        """Those that the title fills in."""
+        return [name for _, name, _, _ in string.Formatter().parse(self.title) if name]
 
 
 class _Known(dict[str, Any]):
@@ -103,6 +126,11 @@ class _Known(dict[str, Any]):
 def shipped() -> dict[int, Signature]:
     """The signatures that come with hbids, by sid."""
     return load(shipped_files())
+
+
+def in_force(user: UserSignatures | None) -> dict[int, Signature]:
+    """The signatures of a run: those of hbids, and what a user made of them and added."""
+    return shipped() | user.signatures if user else shipped()
 
 
 def shipped_files() -> list[Path]:
@@ -128,59 +156,82 @@ def load(paths: Iterable[Path]) -> dict[int, Signature]:
 def _signatures(document: Document) -> Iterable[tuple[Signature, yaml.Node]]:
     if document.root is None:
         return  # unreadable and noted, or an empty file with nothing to say
-    top = document.mapping(document.root, {"defaults", "signatures"})
-    defaults = _extras(document, document.mapping(top["defaults"], _OPTIONAL)) if "defaults" in top else _Extras({}, [])
-    if "signatures" not in top:
-        document.fault(document.root, "no signatures", "add a list under 'signatures:'")
-        return
-    for node in document.items(top["signatures"]):
+    defaults, nodes = entries(document)
+    for node in nodes:
         faults_before = len(document.problems)
-        signature = _signature(document, node, defaults)
+        fields = complete(document, node, REQUIRED, OPTIONAL | {"thresholds"})
+        signature = changed(document, node, fields, defaults)
+        if "thresholds" in fields:
+            signature = replace(signature, thresholds=_thresholds(document, fields["thresholds"]))
         if len(document.problems) == faults_before:
             yield signature, node
 
 
-class _Extras(NamedTuple):
-    metadata: dict[str, list[str]]
-    references: list[str]
+def entries(document: Document) -> tuple[Signature, list[yaml.Node]]:
+    """What a file says of all its signatures, and the nodes of each."""
+    defaults = Signature(0, 0, "", "", 0, {}, [])
+    if document.root is None:
+        return defaults, []
+    top = document.mapping(document.root, {"defaults", "signatures"})
+    if "defaults" in top:
+        node = top["defaults"]
+        defaults = changed(document, node, document.mapping(node, OPTIONAL), defaults)
+    if "signatures" not in top:
+        document.fault(document.root, "no signatures", "add a list under 'signatures:'")
+        return defaults, []
+    return defaults, document.items(top["signatures"])
 
 
-def _extras(document: Document, fields: Mapping[str, yaml.Node]) -> _Extras:
-    metadata = document.mapping(fields["metadata"]) if "metadata" in fields else {}
-    references = _strings(document, fields["references"]) if "references" in fields else []
-    return _Extras({key: _strings(document, value) for key, value in metadata.items()}, references)
-
-
-def _signature(document: Document, node: yaml.Node, defaults: _Extras) -> Signature:
-    fields = document.mapping(node, _REQUIRED | _OPTIONAL)
-    missing = ", ".join(sorted(_REQUIRED - fields.keys()))
+def complete(
+    document: Document, node: yaml.Node, required: frozenset[str], optional: frozenset[str]
+) -> dict[str, yaml.Node]:
+    """The entries of a signature; what is missing is noted."""
+    fields = document.mapping(node, required | optional)
+    missing = ", ".join(sorted(required - fields.keys()))
     if missing:
         document.fault(node, f"a signature without {missing}", "every signature says these itself")
-    own = _extras(document, fields)
-    return Signature(
-        sid=_number(document, fields.get("sid"), 2**32 - 1),  # Suricata keeps sid and rev in 32 bits
-        rev=_number(document, fields.get("rev"), 2**32 - 1),
-        title=_title(document, fields.get("title")),
-        category=_text(document, fields.get("category")),
-        severity=_number(document, fields.get("severity"), 4),
-        metadata=defaults.metadata | own.metadata,
-        references=own.references or defaults.references,
-        place=document.place(node),
-    )
+    return fields
 
 
-def _number(document: Document, node: yaml.Node | None, most: int) -> int:
-    value = document.scalar(node, int) if node is not None else None
-    if node is None or value is None:
-        return 0
-    if not 1 <= value <= most:
+def changed(
+    document: Document,
+    node: yaml.Node,
+    fields: Mapping[str, yaml.Node],
+    base: Signature,
+    names: frozenset[str] = CONTEXT_KEYS,
+) -> Signature:
+    """The signature that an entry makes of ``base``; what it leaves out stays. ``names`` may be filled into titles."""
+    values: dict[str, Any] = {"place": document.place(node)}
+    for name, most in (("sid", _MOST_NUMBER), ("rev", _MOST_NUMBER), ("severity", 4)):
+        if name in fields:
+            values[name] = _number(document, fields[name], most)
+    if "title" in fields:
+        values["title"] = _title(document, fields["title"], names)
+    if "category" in fields:
+        values["category"] = document.scalar(fields["category"], str) or ""
+    if "metadata" in fields:
+        own = document.mapping(fields["metadata"])
+        values["metadata"] = base.metadata | {key: _strings(document, value) for key, value in own.items()}
+    if "references" in fields:
+        values["references"] = _strings(document, fields["references"])
+    return replace(base, **values)
+
+
+def _thresholds(document: Document, node: yaml.Node) -> tuple[str, ...]:
+    from hbids.config import Thresholds, settings_of
+
+    names, known = document.strings(node), settings_of(Thresholds)
+    for name in names:
+        if name not in known:
+            document.fault(node, f"there is no threshold '{name}'", f"use names of {', '.join(sorted(known))}")
+    return names
+
+
+def _number(document: Document, node: yaml.Node, most: int) -> int:
+    value = document.scalar(node, int)
+    if value is not None and not 1 <= value <= most:
         document.fault(node, f"{value} is out of range", f"write a number from 1 to {most}")
-    return value
-
-
-def _text(document: Document, node: yaml.Node | None) -> str:
-    value = document.scalar(node, str) if node is not None else None
-    return value or ""
+    return value or 0
 
 
 def _strings(document: Document, node: yaml.Node) -> list[str]:
@@ -189,17 +240,15 @@ def _strings(document: Document, node: yaml.Node) -> list[str]:
     return list(document.strings(node))
 
 
-def _title(document: Document, node: yaml.Node | None) -> str:
-    title = _text(document, node)
-    if node is None:
-        return title
+def _title(document: Document, node: yaml.Node, names: frozenset[str]) -> str:
+    title = document.scalar(node, str) or ""
     try:
         fields = [field for field in string.Formatter().parse(title) if field[1] is not None]
     except ValueError as error:
         document.fault(node, f"title: {error}", "write {name} for a number and {{ or }} for a brace")
         return title
-    wrong = [f"{{{name}}}" for _, name, width, conversion in fields if name not in CONTEXT_KEYS or width or conversion]
+    wrong = [f"{{{name}}}" for _, name, width, conversion in fields if name not in names or width or conversion]
     if wrong:
-        known = ", ".join(sorted(CONTEXT_KEYS))
+        known = ", ".join(sorted(names))
         document.fault(node, f"title: cannot fill in {', '.join(wrong)}", f"write just a name, one of {known}")
     return title

@@ -50,6 +50,8 @@ class Document:
             root: yaml.Node | None = yaml.compose(text, Loader=_Loader)
         except OSError as error:
             self.problems.append((0, f"{self.path}: {error.strerror}: give a file that can be read"))
+        except ValueError:  # of a path that no file can have
+            self.problems.append((0, f"{self.path}: no name of a file: give a file that can be read"))
         except yaml.MarkedYAMLError as error:
             if "nesting depth" in str(error.problem):  # PyYAML from 6.0.4 on has a limit of its own
                 self._note_too_deep(error.problem_mark)

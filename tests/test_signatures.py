@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hbids.config import Thresholds, settings_of
 from hbids.errors import UserInputError
 from hbids.signatures import load, shipped
 
@@ -44,6 +45,18 @@ def test_a_shipped_signature_says_what_consumers_look_for(sid: int) -> None:
     assert signature.metadata["cve"] == ["CVE_2014_0160"]
     assert signature.metadata.keys() >= {"confidence", "attack_target", "affected_product", "created_at", "tag"}
     assert signature.metadata["signature_severity"][0] in {"Critical", "Major", "Minor", "Informational"}
+
+
+def test_every_threshold_of_a_finding_is_named_by_it() -> None:
+    named = {name for signature in shipped().values() for name in signature.thresholds}
+    of_all_alerts = {"alert_window_s", "alert_sources"}
+    assert named | of_all_alerts == settings_of(Thresholds).keys()
+    assert named.isdisjoint(of_all_alerts)
+
+
+def test_a_threshold_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    found = problems_of(tmp_path / "mine.yaml", "signatures:" + GOOD.replace("}\n", ", thresholds: [flood]}\n"))
+    assert [problem.split(": ")[:2] for problem in found] == [[":2", "there is no threshold 'flood'"]]
 
 
 def test_a_number_that_is_not_known_does_not_hurt() -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hbids.cli.options import add_analysis_options, config_of
 from hbids.errors import UserInputError
-from hbids.signatures import shipped
+from hbids.signatures import in_force
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from rich.console import Console
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hbids.config import Limits
     from hbids.facts import Verdict
     from hbids.pipeline import Result
+    from hbids.signatures import Signature
 
 __all__ = ["add_to"]
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"hbids: warning: {error}", file=sys.stderr)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for key in shown:
-        _print_flow(console, key, flagged[key], result, second_opinion)
+        _print_flow(console, key, flagged[key], result, in_force(config.signatures), second_opinion)
     console.print(
         f"Flagged flows: {len(flagged)}, shown: {len(shown)}. Payload is never shown: it is other people's data."
     )
@@ -135,6 +136,7 @@ def _print_flow(
     key: FlowKey,
     verdict: Verdict,
     result: Result,
+    signatures: Mapping[int, Signature],
     second_opinion: dict[FlowKey, Heartbeats] | None,
 ) -> None:
     from hbids.cli.carve import FlowKey
@@ -143,7 +145,7 @@ def _print_flow(
     findings = [finding for finding in result.findings if FlowKey.of(finding.flow) == key]
     console.print(f"{key}  {verdict.word}", style="bold")
     for finding in findings[:_FINDINGS_SHOWN]:
-        title = shipped()[finding.sid].text(finding.context)
+        title = signatures[finding.sid].text(finding.context)
         console.print(f"  packet {finding.flow.packet_number or '-':<7} {finding.sid}  {title}")
     if len(findings) > _FINDINGS_SHOWN:
         console.print(f"  ... and {len(findings) - _FINDINGS_SHOWN} findings more")

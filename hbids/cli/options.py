@@ -12,13 +12,13 @@ from hbids.errors import UserInputError
 if TYPE_CHECKING:
     from hbids.facts import Verdict
 
-__all__ = ["add_analysis_options", "add_output_options", "config_of", "verdict"]
+__all__ = ["add_analysis_options", "add_config_options", "add_output_options", "config_of", "verdict"]
 
 
 def add_analysis_options(parser: argparse.ArgumentParser) -> None:
     """How traffic is read and judged."""
     group = parser.add_argument_group("analysis")
-    group.add_argument("--config", metavar="FILE", help="limits, thresholds and names from a YAML file")
+    add_config_options(group)
     group.add_argument(
         "--engine",
         choices=("auto", "native", "reference"),
@@ -26,6 +26,18 @@ def add_analysis_options(parser: argparse.ArgumentParser) -> None:
         help="decoder: native is fast, reference is Python; auto takes native where it is installed",
     )
     group.add_argument("--home-net", metavar="CIDR,...", help="networks that are ours: only their endpoints are judged")
+
+
+def add_config_options(group: argparse._ActionsContainer) -> None:
+    """Files that the configuration is read from."""
+    group.add_argument("--config", metavar="FILE", help="limits, thresholds and names from a YAML file")
+    group.add_argument(
+        "--signatures",
+        action="append",
+        default=[],
+        metavar="FILE|DIR",
+        help="signatures of your own, and changes of those of hbids; may be given more than once",
+    )
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +62,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace) -> Config:
     """The configuration the options ask for. Raises UserInputError."""
-    config = load(args.config) if args.config else Config()
+    config = load(args.config, args.signatures) if args.config or args.signatures else Config()
     if args.home_net is None:
         return config
     return replace(config, home_networks=_networks(args.home_net))

@@ -11,13 +11,13 @@ import orjson
 from hbids.errors import UserInputError
 from hbids.eve.event import alert
 from hbids.eve.writer import EveWriter, open_output
-from hbids.signatures import shipped
+from hbids.signatures import in_force
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from hbids.config import Output
+    from hbids.config import Config
     from hbids.facts import Facts, Finding
 
 __all__ = ["Outputs"]
@@ -31,10 +31,10 @@ class Outputs:
     ``failures`` and left alone, the others go on.
     """
 
-    def __init__(self, args: argparse.Namespace, inputs: Iterable[str], output: Output) -> None:
+    def __init__(self, args: argparse.Namespace, inputs: Iterable[str], config: Config) -> None:
         _refuse_clashes(args, inputs)
-        self._output = output
-        self._signatures = shipped() if args.eve else {}
+        self._output = config.output
+        self._signatures = in_force(config.signatures) if args.eve else {}
         self._eve = _Guarded(args.eve, EveWriter(args.eve)) if args.eve else None
         self._summary = _Guarded(args.summary, open_output(args.summary)) if args.summary else None
         self._facts = _Guarded(args.facts, _facts_writer(args.facts)) if args.facts else None

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = config_of(args)
     try:
-        outputs = Outputs(args, args.inputs, config.output)
+        outputs = Outputs(args, args.inputs, config)
     except OSError as error:
         print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
         return 1

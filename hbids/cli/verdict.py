@@ -40,6 +40,7 @@ _HARMLESS = {
     "datagrams_foreign",
     "dtls_records_replayed",
     "eap_repeated",
+    "findings_disabled",
     "fragments",
     "fragments_repeated",
     "heartbeats_repeated",
@@ -124,6 +125,9 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
     suspicion = _suspicion(summary["alerts"])
     if suspicion:
         console.print(_item("Suspicion", suspicion))
+    yours = _of_user(summary["alerts"])
+    if yours:
+        console.print(_item("Also     ", yours))
     console.print(_item("Looked at", _looked_at(summary)))
     unseen = _unseen(summary["drops"])
     if unseen:
@@ -212,6 +216,12 @@ def _suspicion(alerts: Mapping[str, int]) -> str:
     """What changes no verdict, but should be looked at."""
     count = sum(times for sid, times in alerts.items() if sid.startswith("10164"))
     return f"{_count(count, 'alert')} of flows out of line, without heartbeats: see --eve" if count else ""
+
+
+def _of_user(alerts: Mapping[str, int]) -> str:
+    """Alerts of the user's own signatures, which rest no verdict."""
+    counts = [f"{count:,} of {sid}" for sid, count in alerts.items() if not sid.startswith("1016")]
+    return f"alerts of signatures of yours: {', '.join(counts)}" if counts else ""
 
 
 def _looked_at(summary: Mapping[str, Any]) -> str:

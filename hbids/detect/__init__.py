@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from hbids.config import Thresholds
     from hbids.detect.common import News
     from hbids.detect.discipline import Current
+    from hbids.detect.user import UserDetection
     from hbids.facts import Finding, Tallies
     from hbids.state import Part
+    from hbids.user_signatures import UserSignatures
 
     class NewsDetector(Protocol):
         """What detectors of heartbeats have in common."""
@@ -67,22 +69,30 @@ _OF_STEPS: dict[str, Callable[[Thresholds], StepDetector]] = {
 """By what they speak of, each thing in an order of its own: requests in flight in that of their answers, those left
 unanswered in that in which their flows end."""
 
+OF_USER = "user"
+"""Findings of the user's own signatures."""
+
 DETECTORS = (*_OF_HEARTBEATS, *_OF_STEPS.values())
 
 
 class Detection:
     """All detectors, and the discipline in which they speak."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, thresholds: Thresholds, signatures: UserSignatures | None = None) -> None:
         self._of_heartbeats: list[NewsDetector] = [detector(thresholds) for detector in _OF_HEARTBEATS]
         self._of_steps: dict[str, StepDetector] = {name: detector(thresholds) for name, detector in _OF_STEPS.items()}
         self._tools = ToolRecogniser()
         self._discipline = Discipline(thresholds)
+        self._disabled = signatures.disabled if signatures else frozenset()
+        self._user = _user_detection(thresholds, signatures)
+        self.disabled = 0
+        """Findings of signatures that the user has switched off."""
 
     @property
     def forgotten(self) -> int:
         """What was once remembered and had to make room."""
-        return sum(map(forgotten, [*self._of_steps.values(), self._tools, self._discipline]))
+        of_user = self._user.forgotten if self._user else 0
+        return sum(map(forgotten, [*self._of_steps.values(), self._tools, self._discipline])) + of_user
 
     def find(self, step: Step, tallies: Tallies) -> dict[str, list[Finding]]:
         """All that is found in a step, by what it speaks of."""
@@ -96,12 +106,25 @@ class Detection:
             ]
         }
         found |= {name: detector.update(step) for name, detector in self._of_steps.items()}
-        return {name: self._tools.attribute(name, findings) for name, findings in found.items()}
+        found = {name: self._tools.attribute(name, findings) for name, findings in found.items()}
+        return found | {OF_USER: self._user.find(step)} if self._user else found
 
     def tell(self, found: dict[str, list[Finding]]) -> list[Finding]:
         """The findings to tell of it, in the order of time; within a packet, as detectors look."""
-        told = [finding for name, findings in found.items() for finding in self._discipline.tell(name, findings)]
+        told = []
+        for name, findings in found.items():
+            if self._user and name == OF_USER:
+                told += self._user.tell(findings)
+            else:
+                told += self._discipline.tell(name, self._enabled(findings))
         return sorted(told, key=lambda finding: finding.time_ns)
+
+    def _enabled(self, findings: list[Finding]) -> list[Finding]:
+        if not self._disabled:
+            return findings
+        enabled = [finding for finding in findings if finding.sid not in self._disabled]
+        self.disabled += len(findings) - len(enabled)
+        return enabled
 
     def parts(self) -> dict[str, Part]:
         """What must not be forgotten from run to run."""
@@ -113,4 +136,15 @@ class Detection:
 
     def totals(self, current: Current) -> list[Finding]:
         """What remains to be told at the end of a run; ``current`` gives the numbers of a finding's series by now."""
-        return self._discipline.totals(current)
+        totals = [finding for finding in self._discipline.totals(current) if finding.sid not in self._disabled]
+        if self._user:
+            totals = sorted([*totals, *self._user.totals()], key=lambda finding: finding.time_ns)
+        return totals
+
+
+def _user_detection(thresholds: Thresholds, signatures: UserSignatures | None) -> UserDetection | None:
+    if not signatures or not signatures.added:
+        return None
+    from hbids.detect.user import UserDetection
+
+    return UserDetection(thresholds, signatures.added)

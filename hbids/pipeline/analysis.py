@@ -32,7 +32,7 @@ class Analysis:
     def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
         self.statistics = Statistics(config.memory, config.thresholds)
         self.shapes = FlowShapes(config.memory, config.thresholds)
-        self._detection = Detection(config.thresholds)
+        self._detection = Detection(config.thresholds, config.signatures)
         self._ledger = EndpointLedger()
         self._home = [ip_network(network) for network in config.home_networks]
         self._on_finding = on_finding
@@ -117,6 +117,7 @@ class Analysis:
         dropped = {
             "detectors_forgot": self._detection.forgotten,
             "endpoints_dropped": self._ledger.dropped,
+            "findings_disabled": self._detection.disabled,
             "heartbeats_repeated": self.statistics.repeated,
             "sources_dropped": self._ledger.sources_dropped,
             "statistics_forgot": self.statistics.evicted + self.shapes.evicted,

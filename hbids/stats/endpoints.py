@@ -119,7 +119,9 @@ class EndpointLedger:
                 self._full.append(mark)
 
     def add_finding(self, finding: Finding) -> None:
-        """Raise the verdict, note source and tools."""
+        """Raise the verdict, note source and tools. What says nothing of harm changes nothing."""
+        if finding.verdict == Verdict.CLEAR:
+            return
         endpoint = victim_key(finding)
         self._verdicts[endpoint] = max(self._verdicts.get(endpoint, Verdict.CLEAR), finding.verdict)
         if finding.verdict > Verdict.EXPOSED:

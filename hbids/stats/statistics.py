@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hbids.bursts import BURST_FIELDS, count_bursts
 from hbids.facts import ABSENT, TALLY_DTYPE, Protection, Reach, Rows, Tallies, Verdict
 from hbids.keyed import MOST_ENTRIES, Flags, Integers, KeyedTable, Words, fingerprint, keys_of
 from hbids.parties import networks_of, victim_key
 from hbids.stats import news
-from hbids.stats.bursts import BURST_FIELDS, count_bursts
 from hbids.stats.counters import Counters
 from hbids.stats.distinct import CountersOfMany
 from hbids.stats.running import Running

@@ -12,7 +12,7 @@ import hbids.detect
 from hbids.signatures import shipped
 from tools.generate_docs import PAGE, detector_modules, detectors_page, sids_of
 
-NO_DETECTORS = {"common", "discipline", "story"}
+NO_DETECTORS = {"common", "discipline", "story", "user"}
 
 
 def test_the_page_is_fresh() -> None:
