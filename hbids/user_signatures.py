@@ -139,16 +139,20 @@ class _Reader:
         self.signatures.setdefault(sid, signatures.changed(document, node, fields, ours))
         if "enabled" in fields and not _yes(document, fields["enabled"]):
             self.disabled.add(sid)
-        for name, value in document.mapping(fields["thresholds"]).items() if "thresholds" in fields else ():
-            self._set(document, name, value, ours)
+        if "thresholds" in fields:
+            self._set_thresholds(document, fields["thresholds"], ours)
 
-    def _set(self, document: Document, name: str, node: yaml.Node, signature: Signature) -> None:
-        if name not in signature.thresholds:
-            known = ", ".join(signature.thresholds)
-            document.fault(
-                node, f"{signature.sid} has no threshold '{name}'", f"it has {known}" if known else "leave it out"
-            )
-            return
+    def _set_thresholds(self, document: Document, node: yaml.Node, ours: Signature) -> None:
+        only_named = isinstance(node, yaml.SequenceNode)  # as in our own files, or a copy of one
+        values = {} if only_named else document.mapping(node)
+        for name in document.strings(node) if only_named else values:
+            if name not in ours.thresholds:
+                remedy = f"it has {', '.join(ours.thresholds)}" if ours.thresholds else "leave it out"
+                document.fault(values.get(name, node), f"{ours.sid} has no threshold '{name}'", remedy)
+            elif name in values:
+                self._set(document, name, values[name])
+
+    def _set(self, document: Document, name: str, node: yaml.Node) -> None:
         value = threshold(document, name, node)
         entry = settings_of(Thresholds)[name].name
         if value is None:

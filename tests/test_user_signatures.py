@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hbids.config import Config, Thresholds
 from hbids.config import load as load_config
 from hbids.errors import UserInputError
-from hbids.signatures import in_force, shipped
+from hbids.signatures import in_force, shipped, shipped_files
 from hbids.user_signatures import load
 
 if TYPE_CHECKING:
@@ -92,6 +92,13 @@ def test_defaults_hold_for_what_is_added(tmp_path: Path) -> None:
 def test_columns_of_title_and_match_are_shown(tmp_path: Path) -> None:
     (added,) = load([written(tmp_path / "mine.yaml", OWN)]).added
     assert added.shown == ("kind", "server_port", "claimed_length", "phase")
+
+
+def test_a_copy_of_our_own_changes_nothing() -> None:
+    user = load(shipped_files())
+    assert user.signatures.keys() == shipped().keys()
+    assert all(signature == shipped()[sid] for sid, signature in user.signatures.items())
+    assert (user.added, user.disabled, user.thresholds) == ((), frozenset(), {})
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

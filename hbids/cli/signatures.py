@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hbids import fingerprints
 from hbids.cli.options import add_config_options, config_of
 from hbids.errors import UserInputError
 from hbids.signatures import in_force, load, shipped_files
@@ -50,6 +51,7 @@ def _check(args: argparse.Namespace) -> int:
         found = user.signatures if user else {}
     else:
         found = load(shipped_files())
+        fingerprints.shipped()
     files = len({signature.place.rpartition(":")[0] for signature in found.values()})
     print(f"{len(found)} signatures in {files} file{'s' if files != 1 else ''}: no mistakes")
     return 0
