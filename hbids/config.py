@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from hbids.user_signatures import UserSignatures
     from hbids.yamlsource import Document
 
-__all__ = ["Config", "Limits", "Memory", "Output", "Thresholds", "load", "settings_of", "threshold"]
+__all__ = [
+    "Config",
+    "Limits",
+    "Memory",
+    "Output",
+    "Report",
+    "Thresholds",
+    "load",
+    "settings_of",
+    "threshold",
+]
 
 _SECOND_NS = 1_000_000_000
 
@@ -236,6 +246,38 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What a report (``--report``) holds, and what is kept for it meanwhile."""
+
+    windows: int = field(default=120, metadata={"most": 1_000})
+    """Bars of a timeline: as many as stay apart on a sheet of paper."""
+
+    cells: int = field(default=262_144, metadata={"least": 1_024})
+    """Counts of one source at one endpoint in one window: about 30 MB. Beyond, those who took least become "others"."""
+
+    flows: int = 1_500
+    """Dots of a scatter of each kind: more would hide each other, and take 20 bytes of page each."""
+
+    services: int = 65_536
+    """Servers whose names are remembered: about 30 MB."""
+
+    evidence: int = 5_000
+    """Alerts kept, about 4 KB each: several times what a page shows. Of more, those about the graver harm."""
+
+    endpoints_listed: int = 500
+    """Rows of the table of endpoints: 20 printed pages. The summary has all."""
+
+    endpoints_told: int = 50
+    """Endpoints with a section of their own, gravest first: a page or two each, and 30 KB."""
+
+    sources_listed: int = 25
+    """Sources in the table of an endpoint, gravest first. The summary has all addresses."""
+
+    alerts_listed: int = 15
+    """Alerts in the table of an endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set."""
 
@@ -243,6 +285,7 @@ class Config:
     thresholds: Thresholds = field(default_factory=Thresholds)
     memory: Memory = field(default_factory=Memory)
     output: Output = field(default_factory=Output)
+    report: Report = field(default_factory=Report)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
 
@@ -250,7 +293,7 @@ class Config:
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
 
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output)
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output, Report)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -272,6 +315,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             thresholds=_section(document, nodes, "thresholds", Thresholds),
             memory=_section(document, nodes, "memory", Memory),
             output=_section(document, nodes, "output", Output),
+            report=_section(document, nodes, "report", Report),
             home_networks=_networks(document, nodes),
         )
         documents.append(document)

@@ -46,6 +46,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--eve", metavar="PATH", help="alerts as EVE JSON lines")
     group.add_argument("--summary", metavar="PATH", help="the verdict as one JSON object")
     group.add_argument(
+        "--report", metavar="PATH", help="the verdict as a page (HTML) with plots, evidence, and what to do"
+    )
+    group.add_argument(
         "--state",
         metavar="FILE",
         help="remember for the next run what was asked for and taken, and go on from what earlier runs remembered",

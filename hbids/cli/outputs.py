@@ -1,13 +1,15 @@
-"""What a run writes: EVE lines, the summary, Parquet tables. An output that fails does not stop the run."""
+"""What a run writes: EVE lines, the summary, the report, Parquet tables. An output that fails does not stop the run."""
 
 from __future__ import annotations
 
+import time
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from hbids import __version__
 from hbids.errors import UserInputError
 from hbids.eve.event import alert
 from hbids.eve.writer import EveWriter, open_output
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from hbids.config import Config
+    from hbids.config import Config, Report
     from hbids.facts import Facts, Finding
+    from hbids.stats.history import History
 
 __all__ = ["Outputs"]
 
@@ -34,16 +37,21 @@ class Outputs:
     def __init__(self, args: argparse.Namespace, inputs: Iterable[str], config: Config) -> None:
         _refuse_clashes(args, inputs)
         self._output = config.output
-        self._signatures = in_force(config.signatures) if args.eve else {}
+        self._signatures = in_force(config.signatures) if args.eve or args.report else {}
         self._eve = _Guarded(args.eve, EveWriter(args.eve)) if args.eve else None
         self._summary = _Guarded(args.summary, open_output(args.summary)) if args.summary else None
+        self._report = _Report(args.report, config.report) if args.report else None
         self._facts = _Guarded(args.facts, _facts_writer(args.facts)) if args.facts else None
 
     @property
     def failures(self) -> list[str]:
         """A line of text for each output that could not be written."""
-        outputs = (self._eve, self._summary, self._facts)
-        return [output.failure for output in outputs if output and output.failure]
+        return [output.failure for output in self._all() if output.failure]
+
+    @property
+    def wants_history(self) -> bool:
+        """Whether :meth:`close` can use one."""
+        return self._report is not None
 
     @property
     def facts_sink(self) -> Callable[[Facts], None] | None:
@@ -52,16 +60,25 @@ class Outputs:
 
     def write_finding(self, finding: Finding) -> None:
         """Write an alert where alerts are wanted."""
+        if not (self._eve or self._report):
+            return
+        event = alert(finding, self._signatures[finding.sid], self._output)
         if self._eve:
-            self._eve.write(alert(finding, self._signatures[finding.sid], self._output))
+            self._eve.write(event)
+        if self._report:
+            self._report.evidence.add(event)
 
-    def close(self, summary: dict[str, Any]) -> None:
-        """Write the summary and complete every file."""
+    def close(self, summary: dict[str, Any], history: History | None = None) -> None:
+        """Write the summary and the report, which draws ``history``, and complete every file."""
         if self._summary:
             self._summary.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        for output in (self._eve, self._summary, self._facts):
-            if output:
-                output.close()
+        if self._report:
+            self._report.tell(summary, history)
+        for output in self._all():
+            output.close()
+
+    def _all(self) -> list[_Guarded]:
+        return [output for output in (self._eve, self._summary, self._report, self._facts) if output]
 
 
 class _Writer(Protocol):
@@ -92,6 +109,24 @@ class _Guarded:
             self.failure = self.failure or cannot_write(self._path, error)
 
 
+class _Report(_Guarded):
+    """The page of ``--report``, for which alerts are collected meanwhile."""
+
+    def __init__(self, path: str, bounds: Report) -> None:
+        from hbids.cli.report import Evidence
+
+        super().__init__(path, open_output(path))
+        self._bounds = bounds
+        self.evidence = Evidence(bounds.evidence)
+
+    def tell(self, summary: dict[str, Any], history: History | None) -> None:
+        """Write the page."""
+        from hbids.cli.report import page
+
+        made = f"Made {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC by hbids {__version__}"
+        self.write(page(summary, history, self.evidence, self._bounds, made).encode())
+
+
 def cannot_write(path: str, error: OSError) -> str:
     """What to tell when an output fails."""
     name = "standard output" if path == "-" else path
@@ -99,7 +134,7 @@ def cannot_write(path: str, error: OSError) -> str:
 
 
 def _refuse_clashes(args: argparse.Namespace, inputs: Iterable[str]) -> None:
-    named = (("--eve", args.eve), ("--summary", args.summary), ("--state", args.state))
+    named = (("--eve", args.eve), ("--summary", args.summary), ("--report", args.report), ("--state", args.state))
     files = [(option, path) for option, path in named if path is not None]
     problems = [
         f"{one} and {other} both write to {path}: give one of them another path"

@@ -60,17 +60,18 @@ def run(args: argparse.Namespace) -> int:
                 collect=False,
                 stop=stop.asked,
                 state=args.state,
+                history=outputs.wants_history,
             )
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error
     summary = result.summary()
-    outputs.close(summary)
+    outputs.close(summary, result.history)
 
     for problem in result.problems:
         print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
     for failure in outputs.failures:
         print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary) else sys.stdout)
+    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary, args.report) else sys.stdout)
 
     if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
         return 3

@@ -21,7 +21,7 @@ from hbids.fingerprints import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["print_verdict"]
+__all__ = ["count", "gravity", "headline", "leaked", "name_of", "print_verdict", "unseen"]
 
 _STYLES = {
     Verdict.CLEAR: "bold green",
@@ -108,10 +108,11 @@ _NUMBERS_WIDTH = 57
 def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
     """Print the verdict of a run; ``summary`` is what ``Result.summary()`` gives."""
     console = Console(file=stream, highlight=False)
-    endpoints = sorted(summary["endpoints"], key=_gravity)
+    endpoints = sorted(summary["endpoints"], key=gravity)
     worst = _verdict(endpoints[0]) if endpoints else Verdict.CLEAR
-    headline = _headline(endpoints) if endpoints else _nothing_found(summary)
-    console.print(Text(headline, style=_STYLES[worst] if endpoints or summary["tls_sessions"] else ""))
+    console.print(
+        Text(headline(summary, endpoints), style=_STYLES[worst] if endpoints or summary["tls_sessions"] else "")
+    )
     console.print()
     if endpoints:
         _print_endpoints(console, endpoints)
@@ -129,38 +130,44 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
     if yours:
         console.print(_item("Also     ", yours))
     console.print(_item("Looked at", _looked_at(summary)))
-    unseen = _unseen(summary["drops"])
-    if unseen:
-        console.print(_item("Not seen ", unseen))
+    parts = unseen(summary["drops"])
+    if parts:
+        more = ["and more, see drops in --summary"] if len(parts) > _DROPS_SHOWN else []
+        console.print(_item("Not seen ", "; ".join(parts[:_DROPS_SHOWN] + more)))
+
+
+def headline(summary: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]]) -> str:
+    """The worst in one sentence; ``endpoints`` gravest first."""
+    return _worst(endpoints) if endpoints else _nothing_found(summary)
 
 
 def _nothing_found(summary: Mapping[str, Any]) -> str:
     if not summary["packets"]:
         return "Nothing to judge: no packet was read."
     if elsewhere := summary["drops"].get("victims_outside_home"):
-        return f"No sign of Heartbleed on home networks; {_count(elsewhere, 'finding')} about endpoints elsewhere."
+        return f"No sign of Heartbleed on home networks; {count(elsewhere, 'finding')} about endpoints elsewhere."
     if not summary["tls_sessions"] + summary["dtls_sessions"]:
         return "No sign of Heartbleed, but no TLS session was seen either."
     return "No sign of Heartbleed: no endpoint was asked for memory, none accepts heartbeats."
 
 
-def _headline(endpoints: Sequence[Mapping[str, Any]]) -> str:
+def _worst(endpoints: Sequence[Mapping[str, Any]]) -> str:
     worst = endpoints[0]
-    name, sources = _name(worst), _count(len(worst["sources"]), "source")
+    name, sources = name_of(worst), count(len(worst["sources"]), "source")
     sentence = {
-        Verdict.HARVESTED: f"{name} was HARVESTED: {_leaked(worst)} bytes of its memory went to {sources}",
-        Verdict.LEAKED: f"{name} LEAKED {_leaked(worst)} bytes of its memory to {sources}",
+        Verdict.HARVESTED: f"{name} was HARVESTED: {leaked(worst)} bytes of its memory went to {sources}",
+        Verdict.LEAKED: f"{name} LEAKED {leaked(worst)} bytes of its memory to {sources}",
         Verdict.ATTEMPTED: f"{name} was ASKED for its memory by {sources}; no leak was seen",
         Verdict.PROBED: f"{name} was PROBED by {sources}; nothing leaked",
         Verdict.EXPOSED: f"{name} accepts heartbeats; nobody was seen to abuse them",
     }[_verdict(worst)]
     others = len(endpoints) - 1
-    return f"{sentence}. {_count(others, 'more endpoint')} below." if others else f"{sentence}."
+    return f"{sentence}. {count(others, 'more endpoint')} below." if others else f"{sentence}."
 
 
 def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -> None:
     shown, hidden = endpoints[:_ENDPOINTS_SHOWN], len(endpoints) - _ENDPOINTS_SHOWN
-    names = [_name(endpoint) for endpoint in shown]
+    names = [name_of(endpoint) for endpoint in shown]
     width = min(max(map(len, names)), console.width - _NUMBERS_WIDTH)
     header = _row(width)
     header.add_row("Endpoint", "Verdict", "Requests", "Over-reads", "Sealed", "Leaked bytes", style="bold")
@@ -169,11 +176,11 @@ def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -
         row, verdict = _row(width), _verdict(endpoint)
         clear, overread, sealed = (endpoint[f"{kind}_requests"] for kind in ("heartbeat", "overread", "sealed"))
         asked = (f"{number:,}" for number in (clear + sealed, overread, sealed))
-        row.add_row(Text(name), Text(verdict.word, style=_STYLES[verdict]), *asked, _leaked(endpoint))
+        row.add_row(Text(name), Text(verdict.word, style=_STYLES[verdict]), *asked, leaked(endpoint))
         console.print(row)
         console.print(_item("   ", _circumstances(endpoint)))
     if hidden > 0:
-        console.print(f"... and {_count(hidden, 'more endpoint')}, none graver: all are in the summary (--summary)")
+        console.print(f"... and {count(hidden, 'more endpoint')}, none graver: all are in the summary (--summary)")
     if any(endpoint["leaked_bytes_estimated"] for endpoint in shown):
         console.print("~ sealed answers cannot be read: their leak is estimated from sizes")
 
@@ -187,7 +194,8 @@ def _row(endpoint_width: int) -> Table:
     return row
 
 
-def _leaked(endpoint: Mapping[str, Any]) -> str:
+def leaked(endpoint: Mapping[str, Any]) -> str:
+    """How many bytes; ``~`` before a sum with an estimate in it."""
     exact, estimated = endpoint["leaked_bytes"], endpoint["leaked_bytes_estimated"]
     return f"~{exact + estimated:,}" if estimated else f"{exact:,}"
 
@@ -214,8 +222,8 @@ def _tools(endpoint: Mapping[str, Any]) -> str:
 
 def _suspicion(alerts: Mapping[str, int]) -> str:
     """What changes no verdict, but should be looked at."""
-    count = sum(times for sid, times in alerts.items() if sid.startswith("10164"))
-    return f"{_count(count, 'alert')} of flows out of line, without heartbeats: see --eve" if count else ""
+    times = sum(times for sid, times in alerts.items() if sid.startswith("10164"))
+    return f"{count(times, 'alert')} of flows out of line, without heartbeats: see --eve" if times else ""
 
 
 def _of_user(alerts: Mapping[str, int]) -> str:
@@ -227,23 +235,21 @@ def _of_user(alerts: Mapping[str, int]) -> str:
 def _looked_at(summary: Mapping[str, Any]) -> str:
     heartbeats = summary["heartbeats"]
     parts = [
-        _count(summary["packets"], "packet"),
-        _count(summary["flows"], "flow"),
-        _count(summary["tls_sessions"], "TLS session"),
-        _count(summary["dtls_sessions"], "DTLS session") if summary["dtls_sessions"] else "",
-        f"{_count(sum(heartbeats[kind] for kind in ('requests', 'responses', 'malformed', 'sealed')), 'heartbeat')}",
+        count(summary["packets"], "packet"),
+        count(summary["flows"], "flow"),
+        count(summary["tls_sessions"], "TLS session"),
+        count(summary["dtls_sessions"], "DTLS session") if summary["dtls_sessions"] else "",
+        f"{count(sum(heartbeats[kind] for kind in ('requests', 'responses', 'malformed', 'sealed')), 'heartbeat')}",
     ]
     sources = summary["sources"]
-    where = _count(len(sources), "file") if len(sources) != 1 else "standard input" if sources == ["-"] else sources[0]
+    where = count(len(sources), "file") if len(sources) != 1 else "standard input" if sources == ["-"] else sources[0]
     return f"{', '.join(part for part in parts if part)} in {where} ({summary['engine']} engine)"
 
 
-def _unseen(drops: Mapping[str, int]) -> str:
-    grave = sorted(((count, name) for name, count in drops.items() if count and name not in _HARMLESS), reverse=True)
-    parts = [f"{count:,} {_UNSEEN.get(name, name)}" for count, name in grave[:_DROPS_SHOWN]]
-    if len(grave) > _DROPS_SHOWN:
-        parts.append("and more, see drops in --summary")
-    return "; ".join(parts)
+def unseen(drops: Mapping[str, int]) -> list[str]:
+    """What could not be seen and how often, largest first."""
+    grave = sorted(((times, name) for name, times in drops.items() if times and name not in _HARMLESS), reverse=True)
+    return [f"{times:,} {_UNSEEN.get(name, name)}" for times, name in grave]
 
 
 def _item(label: str, text: str) -> Table:
@@ -255,7 +261,8 @@ def _item(label: str, text: str) -> Table:
     return item
 
 
-def _gravity(endpoint: Mapping[str, Any]) -> tuple[int, int]:
+def gravity(endpoint: Mapping[str, Any]) -> tuple[int, int]:
+    """To sort by, gravest first."""
     return -_verdict(endpoint), -(endpoint["leaked_bytes"] + endpoint["leaked_bytes_estimated"])
 
 
@@ -263,7 +270,8 @@ def _verdict(endpoint: Mapping[str, Any]) -> Verdict:
     return Verdict[endpoint["verdict"].upper()]
 
 
-def _name(endpoint: Mapping[str, Any]) -> str:
+def name_of(endpoint: Mapping[str, Any]) -> str:
+    """What an endpoint is called by."""
     name = address(endpoint)
     if endpoint["port"]:
         name = f"[{name}]:{endpoint['port']}" if ":" in name else f"{name}:{endpoint['port']}"
@@ -276,5 +284,6 @@ def _moment(text: str) -> str:
     return text.replace("T", " ")[:19]
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """The number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hbids.config import Config
     from hbids.state import Part
+    from hbids.stats.history import History
 
 __all__ = ["Analysis"]
 
@@ -29,13 +30,14 @@ _TLS_1_3 = 0x0304
 class Analysis:
     """Facts to findings and totals: what all ways of use share, however the facts arrive."""
 
-    def __init__(self, config: Config, on_finding: Callable[[Finding], None]) -> None:
+    def __init__(self, config: Config, on_finding: Callable[[Finding], None], history: History | None = None) -> None:
         self.statistics = Statistics(config.memory, config.thresholds)
         self.shapes = FlowShapes(config.memory, config.thresholds)
         self._detection = Detection(config.thresholds, config.signatures)
         self._ledger = EndpointLedger()
         self._home = [ip_network(network) for network in config.home_networks]
         self._on_finding = on_finding
+        self._history = history
         self.alerts: Counter[int] = Counter()
         self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
         self.sessions: Counter[str] = Counter(tls=0, dtls=0)
@@ -78,6 +80,8 @@ class Analysis:
     def _judge(self, heartbeats: Rows, sessions: Rows, flows: Rows) -> None:
         measured = Measured(heartbeats)
         tallies = self.statistics.count(measured)
+        if self._history:
+            self._history.add(measured, sessions, flows)
         if len(heartbeats):
             self._count(measured)
             self._ledger.add_heartbeats(measured)

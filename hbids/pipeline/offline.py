@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hbids.facts import Facts, Finding, FrameBatch
+    from hbids.stats.history import History
 
 __all__ = ["replay"]
 
@@ -34,18 +35,20 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     collect: bool = True,
     stop: Callable[[], bool] | None = None,
     state: str | os.PathLike[str] | None = None,
+    history: bool = False,
 ) -> Result:
     """Judge capture files, directories (each one rolling capture) or ``-`` (standard input).
 
     Never raises for what is in them: what could not be read is told in ``Result.problems``. ``on_finding`` gets every
     finding as it is made, ``facts_sink`` the facts of every step, ``on_progress`` (bytes done, bytes in all or None).
     ``collect`` keeps findings and tables in the result; ``stop`` is asked after each batch. ``state`` names the file in
-    which one run remembers for the next (docs/harvest.md). Raises :class:`~hbids.decode.engine.EngineUnavailable` when
-    ``engine`` is "native" and not installed, and UserInputError when there is no going on from ``state``.
+    which one run remembers for the next (docs/harvest.md); ``history`` keeps in the result what a report draws. Raises
+    :class:`~hbids.decode.engine.EngineUnavailable` when ``engine`` is "native" and not installed, and UserInputError
+    when there is no going on from ``state``.
     """
     config = config or Config()
     decoder = open_engine(engine, config.limits)
-    result = Result(decoder.name)
+    result = Result(decoder.name, history=_new_history(config) if history else None)
     tables: list[Facts] = []
 
     def keep_finding(finding: Finding) -> None:
@@ -54,7 +57,7 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
         if on_finding:
             on_finding(finding)
 
-    analysis = Analysis(config, keep_finding)
+    analysis = Analysis(config, keep_finding, result.history)
     keeper = Keeper(state, analysis, config) if state is not None else None
 
     def take(facts: Facts) -> None:
@@ -104,6 +107,12 @@ def replay(  # noqa: C901  the loop is the whole corridor, and reads best in one
     if tables:
         result.keep(tables)
     return result
+
+
+def _new_history(config: Config) -> History:
+    from hbids.stats.history import History
+
+    return History(config.report)
 
 
 class _Span:

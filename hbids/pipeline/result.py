@@ -12,6 +12,7 @@ from hbids.facts import Facts, Finding, Rows
 if TYPE_CHECKING:
     from hbids.capture import Problem
     from hbids.pipeline.analysis import Analysis
+    from hbids.stats.history import History
 
 __all__ = ["Result", "together", "totals"]
 
@@ -33,6 +34,8 @@ class Result:
     sessions: Rows = field(default_factory=lambda: Facts.empty().sessions)
     flows: Rows = field(default_factory=lambda: Facts.empty().flows)
     totals: dict[str, Any] = field(default_factory=dict)
+    history: History | None = None
+    """When it was asked for."""
 
     def keep(self, steps: list[Facts]) -> None:
         """Put the tables of all steps together."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from hbids.keyed import KeyedTable
 from hbids.parties import address_words, of_rows, victim_key, words_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hbids.facts import Finding, Rows
     from hbids.keyed import Flags, Integers, Keys
     from hbids.measures import Measured
     from hbids.parties import Parties
 
-__all__ = ["EndpointLedger"]
+__all__ = ["EndpointLedger", "Place", "place_of"]
 
 MOST_ENDPOINTS = 262_144
 """Entries of about 130 bytes and their sources; more endpoints with heartbeats than the internet is known to have."""
@@ -46,6 +48,32 @@ _FIELDS = [
 
 Endpoint = tuple[int, int, int]
 """The words of its key."""
+
+
+class Place(NamedTuple):
+    """What an endpoint is called by; the words of every output."""
+
+    ip: str
+    port: int
+    role: str
+    protocol: str
+    transport: str
+
+    @classmethod
+    def of(cls, endpoint: Mapping[str, Any]) -> Place:
+        """Of an entry of the summary."""
+        return cls(*(endpoint[name] for name in cls._fields))
+
+
+def place_of(high: int, low: int, last: int) -> Place:
+    """Of the words of a key."""
+    return Place(
+        words_text(high, low),
+        last & 0xFFFF,
+        "server" if last >> 16 & 0xFF == Direction.TO_SERVER else "client",
+        _PROTOCOL_NAMES.get(last >> 32, str(last >> 32)),
+        Transport(last >> 24 & 0xFF).name.lower(),
+    )
 
 
 class EndpointLedger:
@@ -167,17 +195,13 @@ class EndpointLedger:
             self.sources_dropped += 1
 
     def _told(self, verdict: Verdict, row: np.void) -> dict[str, Any]:
-        endpoint = high, low, last = tuple(row["key"].tolist())
+        endpoint = tuple(row["key"].tolist())
         carrier, tools = self._carriers.get(endpoint), self._tools.get(endpoint, {})
         accepts: bool | None = bool(row["accepts"]) or None
         if accepts is None and endpoint in self._refused:
             accepts = False
         return {
-            "ip": words_text(high, low),
-            "port": last & 0xFFFF,
-            "role": "server" if last >> 16 & 0xFF == Direction.TO_SERVER else "client",
-            "protocol": _PROTOCOL_NAMES.get(last >> 32, str(last >> 32)),
-            "transport": Transport(last >> 24 & 0xFF).name.lower(),
+            **place_of(*endpoint)._asdict(),
             "carrier": carrier.name.lower() if carrier else None,
             "verdict": verdict.word,
             **{name: int(row[name]) for name in _COUNTS},

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hbids.config import Memory, Thresholds
     from hbids.state import Part
 
-__all__ = ["DAYS", "FlowShapes"]
+__all__ = ["DAYS", "FlowShapes", "shape_marks"]
 
 DAYS = 28
 """Days that are remembered: four weeks, since services have their weekdays."""
@@ -85,7 +85,7 @@ class FlowShapes:
     def _count_day(self, flows: Rows, index: Integers, days: Integers) -> ShapeTallies:
         parties, end_ns = of_rows(flows, np.ones(len(flows), bool))[index], flows["end_time_ns"][index]
         known_days = self._today - self._first_days(parties, end_ns)
-        marks = _marks(flows, index)
+        marks = shape_marks(flows, index)
         numbers = self._shapes.locate((marks, parties.endpoints, np.zeros_like(marks)))
         groups = self._shapes.groups(numbers)
         rows = self._shapes.rows[groups.members]
@@ -201,7 +201,7 @@ class FlowShapes:
             self._today = int(today["day"])
 
 
-def _marks(flows: Rows, index: Integers) -> Words:
+def shape_marks(flows: Rows, index: Integers) -> Words:
     """The shape of each flow in one word, a byte for each number."""
     marks = np.zeros(len(index), np.uint64)
     for name, steps in _STEPS_A_DOUBLING:
