@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what `make test` can use of the machine: tshark, tcpdump, zstd, Suricata, OpenSSL, and the venv module where
-# Python lacks it. It asks nobody: without apt, root or a passwordless sudo it says so and ends well, and tests skip.
+# Installs what `make test` can use of the machine: tshark, tcpdump, zstd, Suricata, OpenSSL, Chromium, and the venv module
+# where Python lacks it. It asks nobody: without apt, root or a passwordless sudo it says so and ends well, and tests skip.
 set -euo pipefail
 
 wanted=()
-for tool in tshark tcpdump zstd suricata openssl; do
+for tool in tshark tcpdump zstd suricata openssl chromium; do
     command -v "$tool" >/dev/null || wanted+=("$tool")
 done
 python3 -c 'import ensurepip' 2>/dev/null || wanted+=(python3-venv)

@@ -98,6 +98,7 @@ def _sampled(sample: FlowSample, points: npt.NDArray[np.void]) -> str:
     parts = [
         f"{np.count_nonzero(points['kind'] == kind):,} of {sample.seen[kind]:,} {word}"
         for kind, word in zip(FlowKind, words, strict=True)
+        if sample.seen[kind]
     ]
     return f"A sample is drawn, chosen by chance but the same in each run: {', '.join(parts)}."
 

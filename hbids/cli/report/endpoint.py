@@ -127,7 +127,7 @@ def _facts(endpoint: Mapping[str, Any], past: Past, exposed: Sequence[Span], ale
         ("Service", f"{service}, {over}" if service else over),
         ("Role", "client, asked by the server it had connected to" if endpoint["role"] == "client" else ""),
         ("Seen", f"{period(endpoint)} UTC"),
-        *((span.label, span.text) for span in exposed),
+        *((span.label, span.text) for span in exposed if endpoint.get("exposure")),
         ("Requests", f"{endpoint['heartbeat_requests']:,} in clear, {endpoint['sealed_requests']:,} sealed"),
         ("Over-reads", f"{endpoint['overread_requests']:,} of those in clear asked for more than they carried"),
         ("Leaked memory", _leaked_words(endpoint)),

@@ -17,11 +17,20 @@ __all__ = ["opening"]
 
 _INPUTS_NAMED = 12
 
+_SUSPICION = (
+    "Some connections are out of line with what their service usually has, though no heartbeat could be read on them. "
+    "Look at them: see Suspicion."
+)
 
-def opening(headline: str, summary: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]]) -> Element:
+
+def opening(
+    headline: str, summary: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]], *, is_suspicious: bool
+) -> Element:
     """The headline, what it means, and the sums; ``endpoints`` gravest first."""
     if endpoints:
         grade = verdict_of(endpoints[0]).word
+    elif is_suspicious:
+        grade = "suspicious"
     else:
         grade = "clear" if summary["tls_sessions"] + summary["dtls_sessions"] else "unknown"
     return tag(
@@ -29,6 +38,7 @@ def opening(headline: str, summary: Mapping[str, Any], endpoints: Sequence[Mappi
         tag("p", "Heartbleed report", class_="kicker"),
         tag("h1", headline),
         tag("p", dated(_meaning(endpoints[0])), class_="lead") if endpoints else None,
+        tag("p", _SUSPICION, class_="lead") if is_suspicious else None,
         _sums(summary, endpoints),
         tag("p", _looked_at(summary), class_="muted"),
         class_=f"hero {grade}",

@@ -65,14 +65,14 @@ def page(summary: Mapping[str, Any], history: History | None, evidence: Evidence
     out_of_line = evidence.suspicions()
     body = tag(
         "body",
-        opening(sentence, summary, endpoints),
+        opening(sentence, summary, endpoints, is_suspicious=bool(out_of_line)),
         tag(
             "main",
             _steps(summary, endpoints),
             _endpoints(endpoints, bounds),
             _sections(endpoints, pasts, evidence, bounds),
-            connections(history.flows, endpoints, out_of_line),
             suspicions(out_of_line, bounds.alerts_listed),
+            connections(history.flows, endpoints, out_of_line),
             _rests_on() if endpoints or out_of_line else None,
             _not_seen(summary, history),
         ),
