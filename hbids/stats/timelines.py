@@ -1,9 +1,8 @@
 """What each endpoint was asked for and gave away over time, and by whom: what a report draws.
 
 Counts are kept in cells: of one source at one endpoint in one window of packet time. Windows are as short as an
-endpoint's story allows: when it outgrows so many windows as a picture shows apart, they become longer. Sums stay exact
-whatever happens: with too many cells, sources that took least become "others"; only after that cells go, and are
-counted.
+endpoint's story allows: when it outgrows so many windows as a picture shows apart, they become longer. With too many
+cells, sources that took least become "others", and then all windows longer; only after that cells go, and are counted.
 """
 
 from __future__ import annotations
@@ -58,7 +57,8 @@ class Timelines:
     """Cells of all endpoints."""
 
     def __init__(self, bounds: Report) -> None:
-        self._bounds = bounds
+        self._most = bounds.cells
+        self._windows = bounds.windows
         self._parts: list[Cells] = []
         self._waiting = 0
         self._merged = np.zeros(0, CELL_DTYPE)
@@ -72,7 +72,7 @@ class Timelines:
             return
         self._parts.append(_merge(_cells_of(heartbeats, taken)))
         self._waiting += len(self._parts[-1])
-        if self._waiting > self._bounds.cells // 2:
+        if self._waiting > self._most // 2:
             self._settle()
 
     def cells(self) -> Cells:
@@ -86,11 +86,17 @@ class Timelines:
         self._parts, self._waiting = [], 0
         if not len(cells):
             return
-        cells = _merge(_lengthened(cells, self._bounds.windows))
-        room = self._bounds.cells // 2
+        cells = _merge(_lengthened(cells, self._windows))
+        room = self._most // 2
         if len(cells) > room:
             small = _by_harm(cells)[room // 2 :]
             cells["source"][small] = 0
+            cells = _merge(cells)
+        while len(cells) > room and self._windows > 1:
+            self._windows //= 2
+            cells = _merge(_lengthened(cells, self._windows))
+        if len(cells) > room:  # one window each, and yet: sources are told apart nowhere
+            cells["source"] = 0
             cells = _merge(cells)
         if len(cells) > room:
             order = _by_harm(cells)

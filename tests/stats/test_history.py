@@ -114,6 +114,20 @@ def test_too_many_sources_become_others_and_no_byte_is_lost() -> None:
     assert timelines.dropped == 0
 
 
+def test_too_many_windows_become_longer_and_no_byte_is_lost() -> None:
+    count = 400
+    timelines = Timelines(Report(cells=1_024))
+    for step in range(20):
+        times_ns = START_NS + np.arange(count) + step * SECOND_NS
+        servers = numbered_addresses(np.arange(count), "203.0.0.0")
+        asked = Exchanges(times_ns, numbered_addresses(np.ones(count, int)), servers, np.full(count, 0x1000))
+        timelines.add(Measured(rows_of(asked)))
+    cells = timelines.cells()
+    assert len(cells) <= 512
+    assert timelines.dropped == 0
+    assert cells["requests"].sum() == cells["answers"].sum() == 20 * count
+
+
 def test_too_many_endpoints_lose_the_least_harmful_and_say_so() -> None:
     count = 3_000
     times_ns = START_NS + np.arange(count)

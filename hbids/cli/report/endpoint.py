@@ -129,7 +129,9 @@ def _facts(endpoint: Mapping[str, Any], past: Past, exposed: Sequence[Span], ale
         ("Seen", f"{period(endpoint)} UTC"),
         *((span.label, span.text) for span in exposed if endpoint.get("exposure")),
         ("Requests", f"{endpoint['heartbeat_requests']:,} in clear, {endpoint['sealed_requests']:,} sealed"),
-        ("Over-reads", f"{endpoint['overread_requests']:,} of those in clear asked for more than they carried"),
+        ("Over-reads", f"{endpoint['overread_requests']:,} of those in clear asked for more than they carried")
+        if endpoint["heartbeat_requests"]
+        else ("", ""),
         ("Leaked memory", _leaked_words(endpoint)),
         ("Heartbeat extension", accepts),
         ("Harvest", "; ".join(filter(None, harvests))),
@@ -144,7 +146,7 @@ def _leaked_words(endpoint: Mapping[str, Any]) -> str:
         return "nothing that was seen"
     parts = [
         f"{exact:,} bytes, counted on the wire" if exact else "",
-        f"about {estimated:,}, sealed" if estimated else "",
+        f"about {estimated:,} bytes in sealed answers, estimated" if estimated else "",
     ]
     return f"{' and '.join(filter(None, parts))}, in {count(endpoint['leaking_answers'], 'answer')}"
 

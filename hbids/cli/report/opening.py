@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hbids.cli.naming import culprits
 from hbids.cli.report.endpoint import second, verdict_of
 from hbids.cli.report.html import dated, tag
 from hbids.cli.verdict import count, leaked
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["opening"]
 
 _INPUTS_NAMED = 12
+_SOURCES_NAMED = 3
 
 _SUSPICION = (
     "Some connections are out of line with what their service usually has, though no heartbeat could be read on them. "
@@ -46,9 +48,15 @@ def opening(
 
 
 def _meaning(worst: Mapping[str, Any]) -> str:
-    """Since when, scan or harvest, and what to make of it."""
+    """When, by whom, scan or harvest, and what to make of it."""
     first, last = second(worst["first_seen"]), second(worst["last_seen"])
-    since = f"From {first} to {last} UTC at least." if first != last else f"At {first} UTC."
+    when = f"From {first} to {last} UTC at least" if first != last else f"At {first} UTC"
+    who = culprits(worst)
+    more = len(who) - _SOURCES_NAMED
+    by = f", by {', '.join(who[:_SOURCES_NAMED])}" if who else ""
+    others = f" and {more:,} more" if more > 0 else ""
+    tools = f", with {', '.join(worst['tools'])}" if worst["tools"] else ""
+    since = f"{when}{by}{others}{tools}."
     match verdict_of(worst):
         case Verdict.HARVESTED:
             return (
@@ -78,12 +86,18 @@ def _sums(summary: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]]) ->
     sources = {source for endpoint in leaking for source in endpoint["sources"]}
     answers = sum(endpoint["leaking_answers"] for endpoint in leaking)
     sums = [
-        (leaked(summary), "bytes leaked, in part estimated" if summary["leaked_bytes_estimated"] else "bytes leaked"),
+        (leaked(summary), _bytes_words(summary)),
         (f"{len(leaking):,}", "endpoint leaked" if len(leaking) == 1 else "endpoints leaked"),
         (f"{len(sources):,}", "source asked there" if len(sources) == 1 else "sources asked there"),
         (f"{answers:,}", "answer with memory in it" if answers == 1 else "answers with memory in them"),
     ]
     return tag("ul", [tag("li", tag("b", number), " ", words) for number, words in sums], class_="sums")
+
+
+def _bytes_words(summary: Mapping[str, Any]) -> str:
+    if not summary["leaked_bytes_estimated"]:
+        return "bytes leaked"
+    return "bytes leaked, in part estimated" if summary["leaked_bytes"] else "bytes leaked, estimated"
 
 
 def _looked_at(summary: Mapping[str, Any]) -> str:

@@ -103,7 +103,7 @@ def test_evidence_leads_to_the_flow_in_other_tools(tmp_path: Path) -> None:
 def test_a_sealed_leak_is_called_an_estimate() -> None:
     page = drawn(summary_of(endpoint(leaked_bytes=0, leaked_bytes_estimated=5_000)))
     assert "~5,000" in page.root.all("header")[0].text
-    assert "bytes leaked, in part estimated" in page.root.all("header")[0].text
+    assert "bytes leaked, estimated" in page.root.all("header")[0].text
     assert "~ marks a sum with an estimate in it" in page.root.text
 
 
