@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from hbids.cli.report.html import tag
+from hbids.eve.event import mac_of
 from hbids.facts import Verdict
 from hbids.stats.endpoints import Place
 
@@ -114,8 +115,8 @@ def _time(timestamp: str) -> Element:
 
 def _end(flow: Mapping[str, Any], side: str) -> str:
     ip, port = flow[f"{side}_ip"], flow.get(f"{side}_port")
-    if port is None:
-        return str(ip)
+    if port is None:  # EAPOL, whose addresses are made of MAC addresses
+        return mac_of(ip)
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 

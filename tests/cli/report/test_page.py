@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.simulation import Exchanges, numbered_addresses, rows_of
-from hbids.config import Report
-from hbids.facts import FLOW_DTYPE, SESSION_DTYPE
+from benchmarks.simulation import Exchanges, address_bytes, flows_of, numbered_addresses, rows_of
+from hbids.cli.report import Evidence, page
+from hbids.config import Config, Output, Report
+from hbids.eve.event import alert
+from hbids.facts import FLOW_DTYPE, SESSION_DTYPE, Facts, Finding, Rows
 from hbids.measures import Measured
+from hbids.pipeline import Analysis
+from hbids.signatures import shipped
+from hbids.stats.endpoints import Place
 from hbids.stats.history import History
-from tests.cli.report.captures import drawn, endpoint, leak_of, page_of, summary_of
+from tests.cli.report.captures import MADE, drawn, endpoint, leak_of, page_of, summary_of
 from tests.conftest import PCAPS, run_hbids
-from tests.support.conversation import START_NS
+from tests.support.conversation import SECOND_NS, START_NS, write_pcap
+from tests.support.eap import Eapol, Radius, attacked
 from tests.support.markup import Page
 
 if TYPE_CHECKING:
@@ -35,6 +41,18 @@ def cell_texts(page: Page, caption: str) -> list[list[str]]:
         for table in tables
         for row in table.all("tbody")[0].all("tr")
     ]
+
+
+def visits(day: int, *, alike: int) -> Rows:
+    """A day of a web site: downloads of every size by many clients, and some by one that are all alike."""
+    random = np.random.default_rng(day)
+    count = 1_000 + alike
+    sizes = np.full(count, 900), np.full(count, 21_000)
+    sizes[0][:1_000] = random.lognormal(7, 0.5, 1_000) + 600
+    sizes[1][:1_000] = random.lognormal(10, 1.2, 1_000) + 4_000
+    clients = np.append(random.integers(1, 500, 1_000), np.zeros(alike, int))
+    times_ns = START_NS + (day * 86_400 + np.sort(random.integers(0, 3_600, count))) * SECOND_NS
+    return flows_of(times_ns, numbered_addresses(clients), address_bytes("203.0.113.1"), sizes)
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
@@ -98,6 +116,51 @@ def test_evidence_leads_to_the_flow_in_other_tools(tmp_path: Path) -> None:
         assert flow in row[2]
         assert event["community_id"] in row[2]
         assert row[3] == "read on the wire"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "server", "client"),
+    [(Radius(), "10.0.0.2:1812 (eap)", "10.0.0.9:"), (Eapol(), "02:00:00:00:00:0b (eap)", "02:00:00:00:00:0a →")],
+    ids=["radius", "eapol"],
+)
+def test_eap_has_its_evidence_too(carrier: Radius | Eapol, server: str, client: str, tmp_path: Path) -> None:
+    capture = write_pcap(tmp_path / "eap.pcap", attacked(carrier).frames())
+    page = page_of(capture, tmp_path)
+    rows = cell_texts(page, f"Evidence about {server}")
+    assert rows
+    assert all(row[2].startswith(client) for row in rows)
+    assert cell_texts(page, f"Who asked {server}")[0][3] == "16,384"
+    assert "Secrets shared with access servers" in page.root.text
+
+
+def test_flows_out_of_line_are_told_and_drawn() -> None:
+    evidence, history, findings = Evidence(10), History(Report()), list[Finding]()
+    analysis = Analysis(Config(), findings.append, history)
+    nothing = Facts.empty()
+    for day in range(12):
+        analysis.add(Facts(nothing.heartbeats, nothing.sessions, visits(day, alike=400 if day == 11 else 0)))
+    for finding in findings:
+        evidence.add(alert(finding, shipped()[finding.sid], Output()))
+    told = Page.read(page(summary_of(), history, evidence, Report(), MADE))
+    assert told.root.all("header", "suspicious")
+    (row,) = cell_texts(told, "Flows out of line")
+    assert row[1].startswith("1016400")
+    assert row[3] == "sizes of flows alone"
+    assert "1,500 of 12,400 without heartbeats" in told.root.text
+    drawn_odd = re.findall(r"without heartbeats, out of line: (\d+)", told.section("Connections by size").text)
+    assert 20 < int(drawn_odd[0]) < 100
+
+
+def test_of_too_many_alerts_the_graver_stay(tmp_path: Path) -> None:
+    eve = tmp_path / "eve.json"
+    run_hbids("replay", LEAK, "--eve", eve)
+    events = [json.loads(line) for line in eve.read_text().splitlines()]
+    verdict = {event["alert"]["signature_id"]: event["alert"]["context"]["hbids"]["verdict"] for event in events}
+    evidence = Evidence(2)
+    for event in [*events, *events]:
+        evidence.add(event)
+    kept = [verdict[event["alert"]["signature_id"]] for event in evidence.of(Place.of(endpoint()))]
+    assert kept == ["leaked", "leaked"]
 
 
 def test_a_sealed_leak_is_called_an_estimate() -> None:
@@ -231,6 +294,14 @@ def test_ten_thousand_sources_fit_and_the_rest_is_summed() -> None:
     rows = cell_texts(page, "Who asked")
     assert len(rows) == 26
     assert rows[-1][:4] == ["9,975 more", "9,975", "9,975", f"{9_975 * 99:,}"]
+
+
+def test_how_much_is_shown_can_be_set(tmp_path: Path) -> None:
+    config = tmp_path / "hbids.yaml"
+    config.write_text("report: {endpoints_told: 1, endpoints_listed: 2}\n")
+    page = page_of(PCAPS / "reverse_pacemaker_client_vuln.pcap", tmp_path, "--config", config)
+    assert len(page.root.all("section", "endpoint")) == 1
+    assert "1 more endpoint left out here" in page.root.text
 
 
 def test_an_empty_capture_has_a_page_too(tmp_path: Path) -> None:
