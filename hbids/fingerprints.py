@@ -58,13 +58,17 @@ class Tool:
             return 2
         return 0 if self.session else 1
 
-    def matches(self, request: Mapping[str, object], session: Mapping[str, str]) -> bool:
+    def matches(self, request: dict[str, object], session: Mapping[str, str]) -> bool:
         """Whether a request and its session (empty when not known) look like this tool."""
         return (
             all(request.get(name) in numbers for name, numbers in self.numbers.items())
             and all(request.get(name) == word for name, word in self.words.items())
             and all(session.get(name, "").startswith(value) for name, value in self.session.items())
         )
+
+    def may_yet_match(self, request: dict[str, object], session: Mapping[str, str]) -> bool:
+        """Whether they look like this tool but for what comes back, by which it is known."""
+        return "outcome" in self.words and self.matches(request | {"outcome": self.words["outcome"]}, session)
 
 
 def most_telling(fitting: Iterable[Tool]) -> Tool | None:

@@ -86,9 +86,11 @@ class ToolRecogniser:
             told.append(finding)
             if "request_bytes" not in finding.context:
                 continue
-            tool = self._tool_of(finding)
+            request, session = _request_of(finding), self._session_of(finding)
+            tool = fingerprints.most_telling(each for each in fingerprints.shipped() if each.matches(request, session))
             if tool is None:
-                finding.context["tool_class"] = fingerprints.UNKNOWN
+                if not any(each.may_yet_match(request, session) for each in fingerprints.shipped()):
+                    finding.context["tool_class"] = fingerprints.UNKNOWN
                 continue
             finding.context |= _context_of(tool)
             source, ip, port = _source_and_endpoint(finding)
@@ -97,10 +99,6 @@ class ToolRecogniser:
                 self._told.put(key, None)
                 told.append(_recognised(finding, tool, source))
         return told
-
-    def _tool_of(self, finding: Finding) -> fingerprints.Tool | None:
-        request, session = _request_of(finding), self._session_of(finding)
-        return fingerprints.most_telling(tool for tool in fingerprints.shipped() if tool.matches(request, session))
 
     def _session_of(self, finding: Finding) -> dict[str, str]:
         """The session under way; before its ServerHello it is not known yet."""

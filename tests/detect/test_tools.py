@@ -170,6 +170,16 @@ def test_honest_heartbeats_in_sealed_records_are_nobodys(engine_name: str, tmp_p
     assert named(judge(tmp_path, engine_name, conversation)) == {"unknown": []}
 
 
+@pytest.mark.parametrize(("outcome", "fits"), [("leak", True), ("silence", True), ("", False)])
+def test_what_looks_honest_names_nobody_before_its_outcome_is_known(outcome: str, *, fits: bool) -> None:
+    request: dict[str, object] = {"sealed": True, "request_bytes": 61, "victim": "server", "outcome": outcome}
+    of_openssl_1_0_1 = {"ja3": "bd9c99b3a0f752c3ab8b052a79e9de3e"}
+    tools = fingerprints.shipped()
+    assert any(tool.matches(request, of_openssl_1_0_1) for tool in tools) == fits
+    assert any(tool.may_yet_match(request, of_openssl_1_0_1) for tool in tools)
+    assert not any(tool.may_yet_match(request, {"ja3": "another"}) for tool in tools)
+
+
 # --- which of several ------------------------------------------------------------------------------------------------
 
 
