@@ -21,7 +21,7 @@ from hbids.fingerprints import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["count", "gravity", "headline", "leaked", "name_of", "print_verdict", "unseen"]
+__all__ = ["count", "gravity", "headline", "leaked", "name_of", "print_verdict", "tools_of", "unseen"]
 
 _STYLES = {
     Verdict.CLEAR: "bold green",
@@ -207,13 +207,13 @@ def _circumstances(endpoint: Mapping[str, Any]) -> str:
     until = last[11:] if first[:10] == last[:10] else last
     parts = [
         f"by {by}" if by else "",
-        f"with {_tools(endpoint)}" if endpoint["tool_classes"] else "",
+        f"with {tools_of(endpoint)}" if endpoint["tool_classes"] else "",
         f"{first} UTC" if first == last else f"{first} to {until} UTC",
     ]
     return "; ".join(part for part in parts if part)
 
 
-def _tools(endpoint: Mapping[str, Any]) -> str:
+def tools_of(endpoint: Mapping[str, Any]) -> str:
     """Each by its class and name; of one that was not recognised there is nothing to name."""
     classes: Mapping[str, Sequence[str]] = endpoint["tool_classes"]
     named = [f"{tool_class} {name}" for tool_class, names in classes.items() for name in names]

@@ -13,7 +13,7 @@ from hbids.cli.report.html import dated, table, tag
 from hbids.cli.report.scales import duration_text, moment
 from hbids.cli.report.timeline import Span, exposure_bar, timeline
 from hbids.cli.secrets import kind_of_service, secrets_of
-from hbids.cli.verdict import count, leaked, name_of
+from hbids.cli.verdict import count, leaked, name_of, tools_of
 from hbids.detect import harvest
 from hbids.facts import Verdict
 from hbids.parties import words_text
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["badge", "period", "second", "section", "spans", "verdict_of"]
 
 _EXPOSURES = (
+    ("exposed", "Exposed", "exposed_from", "exposed_until"),
     ("accepts", "Accepted heartbeats", "heartbeat_first_accepted", "heartbeat_last_accepted"),
     ("leaks", "Leaked", "first_leak", "last_leak"),
     ("patched", "Patched", "first_patched", "last_patched"),
-    ("exposed", "Exposed", "exposed_from", "exposed_until"),
 )
 """Of ``exposure`` in the summary: class, words, and the keys of beginning and end."""
 
@@ -135,7 +135,7 @@ def _facts(endpoint: Mapping[str, Any], past: Past, exposed: Sequence[Span], ale
         ("Leaked memory", _leaked_words(endpoint)),
         ("Heartbeat extension", accepts),
         ("Harvest", "; ".join(filter(None, harvests))),
-        ("Tools", ", ".join(endpoint["tools"])),
+        ("Tools", tools_of(endpoint)),
     ]
     return tag("dl", [each for term, text in facts if text for each in (tag("dt", term), tag("dd", dated(text)))])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hbids.cli.naming import culprits
 from hbids.cli.report.endpoint import second, verdict_of
 from hbids.cli.report.html import dated, tag
-from hbids.cli.verdict import count, leaked
+from hbids.cli.verdict import count, leaked, tools_of
 from hbids.facts import Verdict
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _meaning(worst: Mapping[str, Any]) -> str:
     more = len(who) - _SOURCES_NAMED
     by = f", by {', '.join(who[:_SOURCES_NAMED])}" if who else ""
     others = f" and {more:,} more" if more > 0 else ""
-    tools = f", with {', '.join(worst['tools'])}" if worst["tools"] else ""
+    tools = f", with {tools_of(worst)}" if worst["tool_classes"] else ""
     since = f"{when}{by}{others}{tools}."
     match verdict_of(worst):
         case Verdict.HARVESTED:

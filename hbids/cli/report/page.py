@@ -14,7 +14,7 @@ from hbids.cli.report.connections import connections, suspicions
 from hbids.cli.report.endpoint import badge, period, section, spans, verdict_of
 from hbids.cli.report.html import dated, document, table, tag
 from hbids.cli.report.opening import opening
-from hbids.cli.verdict import count, gravity, headline, leaked, name_of, unseen
+from hbids.cli.verdict import count, gravity, headline, leaked, name_of, tools_of, unseen
 from hbids.facts import Verdict
 from hbids.stats.endpoints import Place
 from hbids.stats.history import History, Past
@@ -133,7 +133,7 @@ def _row(number: int, endpoint: Mapping[str, Any], bounds: Report) -> list[Child
         f"{len(endpoint['sources']):,}",
         f"{endpoint['heartbeat_requests'] + endpoint['sealed_requests']:,}",
         tag("span", dated(period(endpoint))),
-        ", ".join(endpoint["tools"]) or "unknown",
+        tools_of(endpoint),
     ]
 
 

@@ -72,6 +72,7 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         "last_seen": "2026-11-23T19:10:05.500000Z",
         "sources": ["10.66.9.66"],
         "tools": ["nmap ssl-heartbleed"],
+        "tool_classes": {"checker": ["nmap ssl-heartbleed"]},
         "accepts_heartbeat_extension": True,
     }
     return given | changes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,7 @@ from hbids.signatures import shipped
 from hbids.stats.endpoints import Place
 from hbids.stats.history import History
 from tests.cli.report.captures import MADE, drawn, endpoint, leak_of, page_of, summary_of
-from tests.conftest import PCAPS, run_hbids
+from tests.conftest import PCAPS, REPOSITORY, run_hbids
 from tests.support.conversation import SECOND_NS, START_NS, write_pcap
 from tests.support.eap import Eapol, Radius, attacked
 from tests.support.markup import Page
@@ -221,10 +223,13 @@ def test_characters_without_a_shape_are_shown_as_escapes(tmp_path: Path) -> None
 
 
 def test_hostile_tools_and_times_are_only_words() -> None:
-    hostile = endpoint(tools=["</style><script>alert(1)</script>"], sources=["<b>"], ip="2001:db8::1")
+    hostile = endpoint(
+        tool_classes={"exploit": ["</style><script>alert(1)</script>"]}, sources=["<b>"], ip="2001:db8::1"
+    )
     page = drawn(summary_of(hostile, sources=["</title><script>"]))
     assert page.root.all("script") == []
     assert "</title><script>" in page.root.text
+    assert "exploit </style><script>alert(1)</script>" in page.root.text
 
 
 def test_it_loads_nothing_and_may_run_nothing(tmp_path: Path) -> None:
@@ -353,3 +358,12 @@ def test_a_full_disk_costs_the_page_only(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "/dev/full: cannot be written, No space left on device" in done.stderr
     assert summary.stat().st_size > 100
+
+
+def test_without_it_nothing_of_it_is_loaded() -> None:
+    program = "import sys; from hbids.cli import main; main(['replay', sys.argv[1]]); print(*sys.modules)"
+    command = [sys.executable, "-c", program, str(LEAK)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "hbids.stats" in loaded
+    assert [name for name in loaded if name.startswith(("hbids.cli.report", "hbids.stats.history"))] == []
