@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config",
+    "Eve",
     "Limits",
     "Memory",
     "Output",
@@ -278,6 +279,43 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Eve:
+    """What ``hbids sidecar`` holds of Suricata's events. All times are those of the events."""
+
+    line_bytes: int = field(default=16 << 20, metadata={"least": 65_536})
+    """A longer line is skipped and counted: as long as Arkime takes, and far beyond what Suricata writes (an alert with
+    a payload of 64 KB has 90 KB)."""
+
+    flows: int = field(default=65_536, metadata={"least": 64})
+    """Flows that showed a heartbeat and have not ended, about 2 KB each without what they hold back. The one not heard
+    of for longest goes first."""
+
+    sessions: int = field(default=131_072, metadata={"least": 64})
+    """``tls`` events that wait for a heartbeat of their flow, about 3 KB each; the oldest is told of first."""
+
+    session_wait_ns: int = 10 * _SECOND_NS
+    """How long they wait: attacks ask within a second of the hello, and what is exposed shall be told soon."""
+
+    hold_ns: int = 2 * _SECOND_NS
+    """How long the packets of a flow are held back until the streams with its hellos come, which Suricata writes when
+    the other side has acknowledged them."""
+
+    hold_events: int = 2_048
+    """And how many events must have been read meanwhile: Suricata's threads write side by side, and one may be behind
+    by as many packets as it lets wait (``max-pending-packets``, 1,024)."""
+
+    held_bytes: int = 1 << 20
+    """Held back of one flow: more than all that comes within a round trip."""
+
+    reread_bytes: int = 256 << 20
+    """After a restart, flows that were going on are read again from their beginning, if no more than this was written
+    since: some seconds' work. Of those that began before, the rest is judged without their hellos."""
+
+    held_bytes_total: int = 64 << 20
+    """Held back over all flows together; those that wait for longest are hurried."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set."""
 
@@ -285,6 +323,7 @@ class Config:
     thresholds: Thresholds = field(default_factory=Thresholds)
     memory: Memory = field(default_factory=Memory)
     output: Output = field(default_factory=Output)
+    eve: Eve = field(default_factory=Eve)
     report: Report = field(default_factory=Report)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
@@ -293,7 +332,7 @@ class Config:
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
 
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output, Report)
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output, Eve, Report)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -315,6 +354,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             thresholds=_section(document, nodes, "thresholds", Thresholds),
             memory=_section(document, nodes, "memory", Memory),
             output=_section(document, nodes, "output", Output),
+            eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),
             home_networks=_networks(document, nodes),
         )

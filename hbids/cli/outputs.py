@@ -34,11 +34,17 @@ class Outputs:
     ``failures`` and left alone, the others go on.
     """
 
-    def __init__(self, args: argparse.Namespace, inputs: Iterable[str], config: Config) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        inputs: Iterable[str],
+        config: Config,
+        eve_writer: Callable[[str], _Writer] = EveWriter,
+    ) -> None:
         _refuse_clashes(args, inputs)
         self._output = config.output
         self._signatures = in_force(config.signatures) if args.eve or args.report else {}
-        self._eve = _Guarded(args.eve, EveWriter(args.eve)) if args.eve else None
+        self._eve = _Guarded(args.eve, eve_writer(args.eve)) if args.eve else None
         self._summary = _Guarded(args.summary, open_output(args.summary)) if args.summary else None
         self._report = _Report(args.report, config.report) if args.report else None
         self._facts = _Guarded(args.facts, _facts_writer(args.facts)) if args.facts else None

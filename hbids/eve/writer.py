@@ -18,13 +18,13 @@ _MODE = 0o640
 
 
 class EveWriter:
-    """Writes events to ``path`` (``-`` is standard output), replacing what was there.
+    """Writes events to ``path`` (``-`` is standard output), replacing what was there, or behind it.
 
     Every method raises OSError when the output cannot be written.
     """
 
-    def __init__(self, path: str) -> None:
-        self._stream = open_output(path)
+    def __init__(self, path: str, *, append: bool = False) -> None:
+        self._stream = open_output(path, append=append)
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one line. It is out at once: alerts are few, and someone may be waiting for them."""
@@ -36,8 +36,10 @@ class EveWriter:
         self._stream.close()
 
 
-def open_output(path: str) -> IO[bytes]:
-    """Open a new file for writing, not readable for others; ``-`` is standard output. Raises OSError."""
+def open_output(path: str, *, append: bool = False) -> IO[bytes]:
+    """Open a new file for writing, or the one that is there, not readable for others; ``-`` is standard output. Raises
+    OSError."""
     if path == "-":
         return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE), "wb")
+    how = os.O_APPEND if append else os.O_TRUNC
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, _MODE), "wb")

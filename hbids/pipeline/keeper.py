@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hbids.capture import Problem
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hbids.config import Config
-    from hbids.pipeline.analysis import Analysis
+    from hbids.state import Part
 
 __all__ = ["Keeper"]
+
+
+class Remembering(Protocol):
+    """What is kept: an analysis, perhaps with more."""
+
+    def parts(self) -> dict[str, Part]:
+        """What the next run shall know of this one."""
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on where an earlier run ended."""
 
 
 class Keeper:
     """Keeps an analysis in a state file, from run to run, for all ways of use: what a crash may lose is what came since
     the last save. A file that cannot be written is left alone from then on."""
 
-    def __init__(self, path: str | os.PathLike[str], analysis: Analysis, config: Config) -> None:
+    def __init__(self, path: str | os.PathLike[str], analysis: Remembering, config: Config) -> None:
         """Raises UserInputError when the file cannot be gone on from."""
         from hbids.state import StateFile
 
@@ -38,16 +50,17 @@ class Keeper:
     def save_now_and_then(self) -> None:
         """Save when it is time."""
         if time.monotonic() - self._saved_s >= self._interval_s:
-            self._save()
-            self._saved_s = time.monotonic()
+            self.save()
 
     def close(self) -> list[Problem]:
         """Save for the last time; what went wrong, now or before."""
-        self._save()
+        self.save()
         self._file.close()
         return self._problems
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Save at once."""
+        self._saved_s = time.monotonic()
         if self._problems:
             return
         try:

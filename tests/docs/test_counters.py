@@ -10,6 +10,7 @@ import pytest
 from hbids.config import Limits
 from hbids.decode.engine import native_available
 from hbids.pipeline import Analysis
+from hbids.pipeline.sidecar import Sidecar
 from tests.conftest import REPOSITORY, missing
 
 PAGE = (REPOSITORY / "docs" / "counters.md").read_text()
@@ -40,8 +41,15 @@ def counters_behind_the_facts() -> set[str]:
     return set(re.findall(r'"(\w+)":', inspect.getsource(Analysis.drops)))
 
 
+def counters_of_events() -> set[str]:
+    sources = [path.read_text() for path in (REPOSITORY / "hbids" / "eve").glob("*.py")]
+    sources.append(inspect.getsource(Sidecar))
+    return {name for source in sources for name in re.findall(r"\b((?:eve|suricata)_[a-z_]+)\b(?=\"[]:]|=)", source)}
+
+
 @pytest.mark.parametrize(
-    "counters", [counters_of_the_reference, counters_of_the_native_engine, counters_behind_the_facts]
+    "counters",
+    [counters_of_the_reference, counters_of_the_native_engine, counters_behind_the_facts, counters_of_events],
 )
 def test_every_counter_is_explained(counters: object) -> None:
     assert callable(counters)
@@ -52,6 +60,7 @@ def test_every_counter_is_explained(counters: object) -> None:
 
 def test_no_counter_is_explained_that_does_not_exist() -> None:
     existing = counters_of_the_reference() | counters_of_the_native_engine() | counters_behind_the_facts()
+    existing |= counters_of_events()
     assert DOCUMENTED - existing == set()
 
 
