@@ -49,6 +49,8 @@ CONTEXT_KEYS = frozenset(
         "evidence",
         "first_seen",
         "flows",
+        "frames",
+        "frames_lost",
         "key_effort",
         "last_seen",
         "leaked_bytes",

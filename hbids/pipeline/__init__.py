@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
+from hbids.pipeline.live import Sensor, sniff
 from hbids.pipeline.offline import replay
 from hbids.pipeline.result import Result
 
-__all__ = ["Analysis", "Keeper", "Result", "replay"]
+__all__ = ["Analysis", "Keeper", "Result", "Sensor", "replay", "sniff"]
