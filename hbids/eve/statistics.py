@@ -28,8 +28,9 @@ def stats_event(
     """Build the event of ``totals`` (the decoder's counters, and ``alerts``) and of the counters of each interface, all
     counted from the start of the run."""
     captured = {
-        name: sum(counters[name] for counters in interfaces.values())
+        name: sum(counters[name] for counters in interfaces.values() if name in counters)
         for name in ("kernel_packets", "kernel_drops", "kernel_ifdrops")
+        if any(name in counters for counters in interfaces.values())
     }
     event: dict[str, Any] = {
         "timestamp": timestamp(time_ns),

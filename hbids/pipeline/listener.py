@@ -5,17 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
-
-from hbids.facts import Facts
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hbids.facts import Facts
+    from hbids.pipeline.ears import Ears
 
-    from hbids.config import Limits
-
-__all__ = ["Ears", "Listener", "share_of"]
+__all__ = ["Listener"]
 
 _MOST_STEPS = 64
 """Steps that wait to be judged. When judging falls behind, the workers wait and the kernel drops, which it counts."""
@@ -24,23 +20,6 @@ _COUNT_INTERVAL_S = 0.25
 
 _CLOCK_BACK_NS = 60_000_000_000
 """A clock set back farther than this would keep idle flows alive until it has caught up; less harms nobody."""
-
-
-class Ears(Protocol):
-    """Some interfaces and the decoder of what they bring."""
-
-    def step(self) -> Facts:
-        """What was learnt since the last call; comes back within a fraction of a second. Raises OSError when an
-        interface can no longer be heard."""
-
-    def finish(self) -> Iterator[Facts]:
-        """End every flow."""
-
-    def decoder_counters(self) -> dict[str, int]:
-        """Totals of the decoder so far."""
-
-    def interface_counters(self) -> dict[str, dict[str, int]]:
-        """Totals of each interface so far."""
 
 
 class Listener(threading.Thread):
@@ -101,12 +80,6 @@ class Listener(threading.Thread):
     def _count(self) -> None:
         self.decoder_counters = self._ears.decoder_counters()
         self.interface_counters = self._ears.interface_counters()
-
-
-def share_of(limits: Limits, workers: int) -> Limits:
-    """What each of several decoders may hold, so that all together keep within ``limits``."""
-    names = ("flows", "out_of_order_bytes_total", "state_bytes_total", "fragments", "fragment_bytes", "eap_clues")
-    return replace(limits, **{name: max(1, getattr(limits, name) // workers) for name in names})
 
 
 def _clock_offset_ns() -> int:

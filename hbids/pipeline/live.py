@@ -7,12 +7,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from hbids.capture.live import CannotListen, Interface, tap_of
+from hbids.capture.live import Interface
 from hbids.config import Config
 from hbids.eve.event import alert
 from hbids.eve.statistics import stats_event
 from hbids.pipeline.analysis import Analysis
-from hbids.pipeline.ears import open_rings
+from hbids.pipeline.ears import Listening, open_ears
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.listener import Listener
 from hbids.pipeline.losses import LossWatch
@@ -36,16 +36,15 @@ class Sensor:
 
     ``on_event`` gets EVE events as they are made: alerts, and statistics every ``capture.stats_interval_ns``.
     ``on_notice`` gets what the operator should know meanwhile, in a line. Building it opens the interfaces, which takes
-    privileges; from then on none are needed. Raises UserInputError for what does not exist, CannotListen when the system
-    refuses.
+    privileges; from then on none are needed. Raises UserInputError for what does not exist, CannotListen when the
+    system refuses.
     """
 
     def __init__(
         self,
         *interfaces: str,
         config: Config | None = None,
-        workers: int = 1,
-        promiscuous: bool = True,
+        how: Listening | None = None,
         on_event: Callable[[dict[str, Any]], None],
         on_notice: Callable[[str], None] | None = None,
         facts_sink: Callable[[Facts], None] | None = None,
@@ -54,14 +53,7 @@ class Sensor:
         self._on_event, self._facts_sink = on_event, facts_sink
         self._on_notice = on_notice or (lambda _: None)
         self._interfaces = [Interface.named(name) for name in dict.fromkeys(interfaces)]
-        taps = {
-            interface.name: tap_of(interface, self._config.capture, promiscuous=promiscuous)
-            for interface in self._interfaces
-        }
-        try:
-            self._ears = open_rings(taps, self._config.limits, workers)
-        except OSError as error:
-            raise _refused(list(taps), error) from error
+        self.engine, self._ears = open_ears(self._interfaces, self._config, how or Listening())
         self._steps = Listener.queue()
         self._listeners = [Listener(ears, self._steps, number) for number, ears in enumerate(self._ears)]
         self._ended = 0
@@ -72,7 +64,6 @@ class Sensor:
         self._up = {interface.name: True for interface in self._interfaces}
         self._noticed: set[str] = set()
         self._alerts: Counter[int] = Counter()
-        self.engine = "native"
 
     def start(self, state: str | os.PathLike[str] | None = None) -> None:
         """Hear, from now on. Raises UserInputError when there is no going on from ``state``."""
@@ -160,7 +151,7 @@ class Sensor:
                 self._up[interface.name] = is_up
                 self._on_notice(f"{interface.name}: {'is up again' if is_up else 'went down: nothing is heard there'}")
         for name, counters in self._interface_counters().items():
-            if counters["frames_joined"] and name not in self._noticed:
+            if counters.get("frames_joined") and name not in self._noticed:
                 self._noticed.add(name)
                 self._on_notice(
                     f"{name}: frames are longer than its MTU: they were joined before hbids saw them, so sizes and "
@@ -197,15 +188,24 @@ class Sensor:
         return counted
 
 
-def sniff(*interfaces: str, config: Config | None = None, **options: Any) -> Iterator[dict[str, Any]]:
+def sniff(
+    *interfaces: str,
+    config: Config | None = None,
+    engine: str = "auto",
+    backend: str = "auto",
+    workers: int = 1,
+    filter: str | None = None,  # noqa: A002  the word that everybody has for it
+    promiscuous: bool = True,
+    state: str | os.PathLike[str] | None = None,
+) -> Iterator[dict[str, Any]]:
     """Listen to interfaces and give alerts as EVE-shaped dicts, as they are made, until the caller has enough.
 
-    ``options`` are those of :class:`Sensor`, and ``state``: the file in which one run remembers for the next. Opening
-    interfaces takes CAP_NET_RAW. Raises UserInputError for what does not exist, CannotListen when the system refuses.
+    ``filter`` is in the language of tcpdump; ``state`` names the file in which one run remembers for the next.
+    Listening takes CAP_NET_RAW. Raises UserInputError for what does not exist, CannotListen when the system refuses.
     """
     events: list[dict[str, Any]] = []
-    state = options.pop("state", None)
-    with Sensor(*interfaces, config=config, on_event=events.append, **options) as sensor:
+    how = Listening(engine, backend, workers, filter, promiscuous)
+    with Sensor(*interfaces, config=config, how=how, on_event=events.append) as sensor:
         sensor.start(state)
         while sensor.is_listening:
             sensor.step(0.2)
@@ -216,14 +216,3 @@ def sniff(*interfaces: str, config: Config | None = None, **options: Any) -> Ite
 def _losses(counters: dict[str, int]) -> dict[str, int]:
     """Those of an interface's counters that say that something is missing."""
     return {name: count for name, count in counters.items() if name not in {"kernel_packets", "frames", "bytes"}}
-
-
-def _refused(names: list[str], error: OSError) -> CannotListen:
-    where = ", ".join(names)
-    if isinstance(error, PermissionError):
-        return CannotListen(
-            f"{where}: listening takes the capability CAP_NET_RAW: run hbids as root (it gives up all privileges once "
-            "it listens), or give the capability to a Python of its own, `setcap cap_net_raw+ep .venv/bin/python3` (a "
-            "copy, not a link), or run it by systemd with AmbientCapabilities=CAP_NET_RAW"
-        )
-    return CannotListen(f"{where}: cannot be listened to: {error.strerror or error}")

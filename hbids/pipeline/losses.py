@@ -31,8 +31,8 @@ class LossWatch:
         """EVE alerts for the interfaces that lost too much since the last call."""
         alerts = []
         for name, counters in interfaces.items():
-            lost = sum(counters[loss] for loss in _LOSSES)
-            seen = counters["kernel_packets"] + counters["kernel_ifdrops"]
+            lost = sum(counters.get(loss, 0) for loss in _LOSSES)
+            seen = counters.get("kernel_packets", counters["frames"]) + counters["kernel_ifdrops"]
             lost_before, seen_before = self._before.get(name, (0, 0))
             self._before[name] = lost, seen
             lost, seen = lost - lost_before, seen - seen_before
