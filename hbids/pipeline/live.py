@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from hbids.capture.live import Interface
 from hbids.config import Config
 from hbids.eve.event import alert
@@ -15,7 +17,7 @@ from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.ears import Listening, open_ears
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.listener import Listener
-from hbids.pipeline.losses import LossWatch
+from hbids.pipeline.losses import LIVE_DROPS, LossWatch
 from hbids.pipeline.result import Result, together, totals
 from hbids.signatures import shipped
 
@@ -110,8 +112,9 @@ class Sensor:
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._decoder_counters()) | {"seconds": seconds}
         interfaces = self._interface_counters()
-        dropped = sum((Counter(_losses(counters)) for counters in interfaces.values()), Counter[str]())
-        result.totals["drops"] |= {name: count for name, count in dropped.items() if count}
+        for name in LIVE_DROPS:
+            if count := sum(counters.get(name, 0) for counters in interfaces.values()):
+                result.totals["drops"][name] = count
         result.totals["interfaces"] = interfaces
         result.totals["alerts"] |= {str(sid): count for sid, count in self._alerts.items()}
         return result
@@ -135,6 +138,8 @@ class Sensor:
         self._ended += len(steps) - len(facts)
         if facts:
             step = together(facts)
+            if len(self._listeners) > 1:  # each has an order of its own
+                step.heartbeats = step.heartbeats[np.argsort(step.heartbeats["end_time_ns"], kind="stable")]
             self._analysis.add(step)
             if self._facts_sink:
                 self._facts_sink(step)
@@ -211,8 +216,3 @@ def sniff(
             sensor.step(0.2)
             told, events[:] = events[:], []
             yield from (event for event in told if event["event_type"] == "alert")
-
-
-def _losses(counters: dict[str, int]) -> dict[str, int]:
-    """Those of an interface's counters that say that something is missing."""
-    return {name: count for name, count in counters.items() if name not in {"kernel_packets", "frames", "bytes"}}

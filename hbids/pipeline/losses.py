@@ -12,11 +12,22 @@ if TYPE_CHECKING:
 
     from hbids.config import Config
 
-__all__ = ["BLIND", "LossWatch"]
+__all__ = ["BLIND", "LIVE_DROPS", "LossWatch"]
 
 BLIND = 1016900
 
 _LOSSES = ("kernel_drops", "kernel_ifdrops")
+
+LIVE_DROPS = (
+    *_LOSSES,
+    "ring_freezes",
+    "frames_cut",
+    "frames_joined",
+    "frames_late",
+    "frames_stamped_by_kernel",
+    "interface_downs",
+)
+"""Counters of interfaces that say why a verdict may be too mild; see docs/counters.md."""
 
 
 class LossWatch:

@@ -9,7 +9,8 @@ import pytest
 
 from hbids.config import Limits
 from hbids.decode.engine import native_available
-from hbids.pipeline import Analysis
+from hbids.pipeline import Analysis, live
+from hbids.pipeline.losses import LIVE_DROPS
 from tests.conftest import REPOSITORY, missing
 
 PAGE = (REPOSITORY / "docs" / "counters.md").read_text()
@@ -40,8 +41,18 @@ def counters_behind_the_facts() -> set[str]:
     return set(re.findall(r'"(\w+)":', inspect.getsource(Analysis.drops)))
 
 
+def counters_of_live_interfaces() -> set[str]:
+    return {*LIVE_DROPS, *re.findall(r'"(\w+)": steps', inspect.getsource(live))}
+
+
 @pytest.mark.parametrize(
-    "counters", [counters_of_the_reference, counters_of_the_native_engine, counters_behind_the_facts]
+    "counters",
+    [
+        counters_of_the_reference,
+        counters_of_the_native_engine,
+        counters_behind_the_facts,
+        counters_of_live_interfaces,
+    ],
 )
 def test_every_counter_is_explained(counters: object) -> None:
     assert callable(counters)
@@ -51,8 +62,8 @@ def test_every_counter_is_explained(counters: object) -> None:
 
 
 def test_no_counter_is_explained_that_does_not_exist() -> None:
-    existing = counters_of_the_reference() | counters_of_the_native_engine() | counters_behind_the_facts()
-    assert DOCUMENTED - existing == set()
+    decoding = counters_of_the_reference() | counters_of_the_native_engine()
+    assert DOCUMENTED - decoding - counters_behind_the_facts() - counters_of_live_interfaces() == set()
 
 
 def test_both_engines_count_alike() -> None:

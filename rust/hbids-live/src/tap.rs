@@ -74,9 +74,9 @@ counters!(
     /// Earlier than one before them.
     frames_late,
     /// Stamped by the kernel though the hardware was asked to.
-    frames_stamped_late,
+    frames_stamped_by_kernel,
     /// How often the interface went down.
-    downs,
+    interface_downs,
 );
 
 /// See the module's documentation.
@@ -164,7 +164,7 @@ impl Tap {
                 counters.frames_cut += u64::from(place.captured_bytes < place.wire_bytes);
                 counters.frames_joined += u64::from(place.wire_bytes > self.longest_frame_bytes);
                 let by_hardware = place.status & libc::TP_STATUS_TS_RAW_HARDWARE != 0;
-                counters.frames_stamped_late += u64::from(self.hardware_time && !by_hardware);
+                counters.frames_stamped_by_kernel += u64::from(self.hardware_time && !by_hardware);
                 each(number, place);
             });
             self.next_block += 1;
@@ -230,7 +230,7 @@ impl Tap {
         match error {
             0 => Ok(()),
             libc::ENETDOWN => {
-                self.counters.downs += 1;
+                self.counters.interface_downs += 1;
                 Ok(())
             }
             other => Err(io::Error::from_raw_os_error(other)),
