@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hbids.config import Config
     from hbids.facts import Finding, Verdict
-    from hbids.pipeline import Result, replay, sniff
+    from hbids.pipeline import Result, replay
+    from hbids.pipeline.live import sniff
 
 __all__ = ["Config", "Finding", "Result", "Verdict", "__version__", "replay", "sniff"]
 
@@ -24,7 +25,7 @@ _HOMES = {
     "Result": "hbids.pipeline",
     "Verdict": "hbids.facts",
     "replay": "hbids.pipeline",
-    "sniff": "hbids.pipeline",
+    "sniff": "hbids.pipeline.live",
 }
 
 

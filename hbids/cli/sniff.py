@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from hbids.decode.engine import EngineUnavailable
     from hbids.errors import UserInputError
     from hbids.facts import Verdict
-    from hbids.pipeline import Listening, Sensor
+    from hbids.pipeline.ears import Listening
+    from hbids.pipeline.live import Sensor
 
     config = config_of(args)
     if args.snaplen:

@@ -5,10 +5,8 @@ right of the facts all are the same :class:`Analysis`."""
 from __future__ import annotations
 
 from hbids.pipeline.analysis import Analysis
-from hbids.pipeline.ears import Listening
 from hbids.pipeline.keeper import Keeper
-from hbids.pipeline.live import Sensor, sniff
 from hbids.pipeline.offline import replay
 from hbids.pipeline.result import Result
 
-__all__ = ["Analysis", "Keeper", "Listening", "Result", "Sensor", "replay", "sniff"]
+__all__ = ["Analysis", "Keeper", "Result", "replay"]

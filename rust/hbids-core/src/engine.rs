@@ -146,7 +146,8 @@ impl Engine {
         }
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)] // as `FlowTable::address`: else a packet is copied on its way
+    #[inline(always)]
     fn read<'a>(&self, frame: &Frame<'a>) -> Work<'a> {
         match self.reader.read(frame.link_type, frame.data) {
             Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(Carried::Segment(segment))),
