@@ -104,9 +104,29 @@ class Sensor:
             self._judge(1.0)
         self._analysis.finish()
         self._count()
+        problems = self._keeper.close() if self._keeper else []
+        result = self._so_far()
+        result.problems += problems
+        return result
+
+    def summary(self) -> dict[str, Any]:
+        """The summary so far."""
+        return self._so_far().summary()
+
+    def adopt(self, config: Config) -> None:
+        """Judge and write by another configuration from now on, one that :meth:`Config.reloaded` gave."""
+        self._config = self._losses.config = config
+        self._analysis.adopt(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for listener in self._listeners:
+            listener.stop()
+
+    def _so_far(self) -> Result:
         result = Result(self.engine, sources=[interface.name for interface in self._interfaces])
-        if self._keeper:
-            result.problems += self._keeper.close()
         wall_s = round(time.monotonic() - self._clocks[0], 6)
         seconds = {"capture": wall_s, "wall": wall_s, "cpu": round(time.process_time() - self._clocks[1], 6)}
         result.endpoints = self._analysis.endpoints()
@@ -118,13 +138,6 @@ class Sensor:
         result.totals["interfaces"] = interfaces
         result.totals["alerts"] |= {str(sid): count for sid, count in self._alerts.items()}
         return result
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for listener in self._listeners:
-            listener.stop()
 
     def _judge(self, longest_s: float) -> None:
         steps = []
