@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from hbids.yamlsource import Document
 
 __all__ = [
+    "Capture",
     "Config",
     "Eve",
     "Limits",
     "Memory",
     "Output",
     "Report",
+    "Sinks",
     "Thresholds",
     "load",
     "settings_of",
@@ -236,6 +238,39 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """How live interfaces are listened to (``hbids sniff``)."""
+
+    ring_bytes: int = field(default=64 << 20, metadata={"least": 1 << 21, "most": 1 << 32})
+    """Frames of one interface that wait for one worker: 50 ms of 10 Gbit/s, far longer than a step of judging takes.
+    Memory of the kernel, all of it taken at the start."""
+
+    block_bytes: int = field(default=1 << 20, metadata={"least": 1 << 18, "most": 1 << 24})
+    """Handed over at once, and the longest frame there can be. A mebibyte stays in the processor's cache until it is
+    decoded."""
+
+    block_timeout_ms: int = field(default=10, metadata={"most": 1_000})
+    """A block is handed over after this time, full or not: most of what an alert takes from the wire to the file."""
+
+    snap_bytes: int = field(default=262_144, metadata={"least": 128, "most": 262_144})
+    """Of a frame: the most tools capture, so whole frames, those that were joined from several too."""
+
+    stats_interval_ns: int = 10 * _SECOND_NS
+    """Between two events of statistics, and what a loss is measured over: Suricata's 8 s, rounded."""
+
+    loss_per_million: int = field(default=1_000, metadata={"most": 1_000_000})
+    """Frames lost of a million within ``stats_interval_ns``, above which the sensor is called blind: of an answer of 48
+    segments, the largest leak there is, one is then missing every twentieth time."""
+
+    loss_quiet_ns: int = 3_600 * _SECOND_NS
+    """An interface that goes on losing frames is told of once in this time; the numbers are in the statistics."""
+
+    memory_bytes: int = field(default=8 << 30, metadata={"least": 1 << 29})
+    """What the process may take beside its rings: four times what all limits of this file come to. A sensor that grows
+    beyond it has a bug, and shall end instead of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """How alerts are written."""
 
@@ -316,23 +351,62 @@ class Eve:
 
 
 @dataclass(frozen=True, slots=True)
+class Sinks:
+    """How sinks of alerts are treated by a sensor, which must not wait for them."""
+
+    queue_lines: int = 16_384
+    """Alerts that wait for a sink that is slow or away, for each sink of a sensor: an hour of four a second, where the
+    discipline of alerts leaves a few a minute in bad times. What comes while the queue is full is lost there, and
+    counted: the first alerts of a kind tell most, later ones repeat them with larger numbers."""
+
+    queue_bytes: int = 32 << 20
+    """The same in bytes: room for that many alerts of 2 KB, about as large as they are."""
+
+    retry_ns: int = 5 * _SECOND_NS
+    """The longest wait until a sink that failed is tried again; the first waits are shorter."""
+
+    close_ns: int = 500_000_000
+    """From the signal that ends a sensor until sinks must have written what waits: a quarter of the two seconds within
+    which it shall be gone. A file takes a full queue in less."""
+
+    redis_stream_entries: int = 100_000
+    """About how many alerts a Redis stream keeps, read or not: Suricata's number. Lists are emptied by their reader."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set."""
 
     limits: Limits = field(default_factory=Limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
     memory: Memory = field(default_factory=Memory)
+    capture: Capture = field(default_factory=Capture)
     output: Output = field(default_factory=Output)
     eve: Eve = field(default_factory=Eve)
     report: Report = field(default_factory=Report)
+    sinks: Sinks = field(default_factory=Sinks)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
 
     signatures: UserSignatures | None = None
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
 
+    def reloaded(self, newer: Config) -> tuple[Config, list[str]]:
+        """What of ``newer`` a run that began with this one can take, and the settings that wait for a start: what they
+        size exists by now."""
+        waiting = [
+            f"{section}.{entry.name}"
+            for section in _AT_START
+            for entry in fields(getattr(self, section))
+            if getattr(getattr(self, section), entry.name) != getattr(getattr(newer, section), entry.name)
+        ]
+        return replace(newer, **{section: getattr(self, section) for section in _AT_START}), waiting
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output, Eve, Report)
+
+_AT_START = ("limits", "memory", "capture", "eve", "report", "sinks")
+
+
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report, Sinks)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -353,9 +427,11 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             limits=_section(document, nodes, "limits", Limits),
             thresholds=_section(document, nodes, "thresholds", Thresholds),
             memory=_section(document, nodes, "memory", Memory),
+            capture=_section(document, nodes, "capture", Capture),
             output=_section(document, nodes, "output", Output),
             eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),
+            sinks=_section(document, nodes, "sinks", Sinks),
             home_networks=_networks(document, nodes),
         )
         documents.append(document)

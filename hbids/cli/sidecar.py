@@ -42,8 +42,6 @@ def run(args: argparse.Namespace) -> int:
     from hbids.cli.outputs import Outputs, cannot_write
     from hbids.cli.verdict import print_verdict
     from hbids.decode.engine import EngineUnavailable
-    from hbids.eve.resume import ResumingEveWriter
-    from hbids.eve.writer import EveWriter
     from hbids.facts import Verdict
     from hbids.pipeline.eve_inputs import read_on, read_once
     from hbids.pipeline.sidecar import Sidecar
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserInputError(["no input: give the path of Suricata's eve.json, or --check with that of suricata.yaml"])
     config = config_of(args)
     try:
-        outputs = Outputs(args, args.inputs, config, EveWriter if args.once else ResumingEveWriter)
+        outputs = Outputs(args, args.inputs, config, resume=not args.once)
     except OSError as error:
         print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
         return 1
@@ -81,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
     for failure in outputs.failures:
         print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary, args.report) else sys.stdout)
+    print_verdict(summary, sys.stderr if "-" in (*(args.eve or ()), args.summary, args.report) else sys.stdout)
 
     if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
         return 3

@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from hbids.cli.service import Service
 from hbids.config import Limits
 from hbids.decode.engine import native_available
-from hbids.pipeline import Analysis
+from hbids.pipeline import Analysis, live
+from hbids.pipeline.losses import LIVE_DROPS
 from hbids.pipeline.sidecar import Sidecar
 from tests.conftest import REPOSITORY, missing
 
@@ -47,9 +49,24 @@ def counters_of_events() -> set[str]:
     return {name for source in sources for name in re.findall(r"\b((?:eve|suricata)_[a-z_]+)\b(?=\"[]:]|=)", source)}
 
 
+def counters_of_live_interfaces() -> set[str]:
+    return {*LIVE_DROPS, *re.findall(r'"(\w+)": steps', inspect.getsource(live))}
+
+
+def counters_of_sinks() -> set[str]:
+    return set(re.findall(r'\["drops"\]\["(\w+)"\]', inspect.getsource(Service)))
+
+
 @pytest.mark.parametrize(
     "counters",
-    [counters_of_the_reference, counters_of_the_native_engine, counters_behind_the_facts, counters_of_events],
+    [
+        counters_of_the_reference,
+        counters_of_the_native_engine,
+        counters_behind_the_facts,
+        counters_of_live_interfaces,
+        counters_of_sinks,
+        counters_of_events,
+    ],
 )
 def test_every_counter_is_explained(counters: object) -> None:
     assert callable(counters)
@@ -59,9 +76,9 @@ def test_every_counter_is_explained(counters: object) -> None:
 
 
 def test_no_counter_is_explained_that_does_not_exist() -> None:
-    existing = counters_of_the_reference() | counters_of_the_native_engine() | counters_behind_the_facts()
-    existing |= counters_of_events()
-    assert DOCUMENTED - existing == set()
+    decoding = counters_of_the_reference() | counters_of_the_native_engine()
+    outside = counters_of_live_interfaces() | counters_of_sinks() | counters_of_events()
+    assert DOCUMENTED - decoding - counters_behind_the_facts() - outside == set()
 
 
 def test_both_engines_count_alike() -> None:
