@@ -238,7 +238,8 @@ def _spans(
     }[operator]
     possible = tuple(span for span in spans if span[0] <= span[1])
     if low > high or not possible:
-        document.fault(node, f"{name} can never be {operator} {operand}", _there_is(column))
+        what = operand if operator == "=" else f"{operator} {operand}"
+        document.fault(node, f"{name} can never be {what}", _there_is(column))
     return possible
 
 

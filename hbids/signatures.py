@@ -247,6 +247,8 @@ def _strings(document: Document, node: yaml.Node) -> list[str]:
 
 
 def _title(document: Document, node: yaml.Node, names: frozenset[str]) -> str:
+    from difflib import get_close_matches
+
     title = document.scalar(node, str) or ""
     try:
         fields = [field for field in string.Formatter().parse(title) if field[1] is not None]
@@ -255,6 +257,7 @@ def _title(document: Document, node: yaml.Node, names: frozenset[str]) -> str:
         return title
     wrong = [f"{{{name}}}" for _, name, width, conversion in fields if name not in names or width or conversion]
     if wrong:
-        known = ", ".join(sorted(names))
-        document.fault(node, f"title: cannot fill in {', '.join(wrong)}", f"write just a name, one of {known}")
+        near = get_close_matches(wrong[0].strip("{}"), names)
+        remedy = f"{', '.join(near)} would do" if near else f"write just a name, one of {', '.join(sorted(names))}"
+        document.fault(node, f"title: cannot fill in {', '.join(wrong)}", remedy)
     return title

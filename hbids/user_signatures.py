@@ -134,7 +134,7 @@ class _Reader:
         ours = signatures.shipped().get(sid)
         if ours is None:
             document.fault(node, f"hbids has no signature {sid}", f"use one of `hbids signatures`, or {_local_sids()}")
-            return
+            ours = Signature(sid, 0, "", "", 0, {}, [])  # the rest may be wrong as well
         fields = document.mapping(node, _CHANGES | {"sid"})
         self.signatures.setdefault(sid, signatures.changed(document, node, fields, ours))
         if "enabled" in fields and not _yes(document, fields["enabled"]):

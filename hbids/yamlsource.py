@@ -56,7 +56,11 @@ class Document:
             if "nesting depth" in str(error.problem):  # PyYAML from 6.0.4 on has a limit of its own
                 self._note_too_deep(error.problem_mark)
                 return None
-            self._note(_line(error.problem_mark), f"not YAML ({error.problem})", "mend the syntax there")
+            self._note(
+                _line(error.problem_mark),
+                f"not YAML ({error.problem})",
+                "mend the syntax there, or put the value in quotes",
+            )
         except yaml.YAMLError as error:
             self._note(1, f"not YAML ({' '.join(str(error).split())})", "save the file as UTF-8 text")
         else:

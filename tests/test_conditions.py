@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hbids.columns import TABLES, shown
 from hbids.conditions import Match, read_match
@@ -237,7 +240,7 @@ def test_values_are_told_as_they_are_asked_for(
         ),
         ("{table: heartbeats, claimed_length: '< 0'}", "claimed_length can never be < 0"),
         ("{table: heartbeats, claimed_length: 70000}", "claimed_length is never 70000"),
-        ("{table: heartbeats, claimed_length: 64..20}", "claimed_length can never be = 64..20"),
+        ("{table: heartbeats, claimed_length: 64..20}", "claimed_length can never be 64..20"),
         ("{table: heartbeats, claimed_length: '> 5..9'}", "a range is not compared by '>'"),
         ("{table: heartbeats, claimed_length: 5..}", "claimed_length cannot be ''"),
         ("{table: heartbeats, claimed_length: '>'}", "claimed_length is compared with nothing"),
@@ -276,3 +279,30 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserInputError) as error:
         match_of(tmp_path / "match.yaml", "table: flows\nserver_port: 70000\nsni: x\nclient_addr: y\nnot:\n  vlan: z\n")
     assert [problem.split(":")[1] for problem in error.value.problems] == ["2", "3", "4", "6"]
+
+
+# --- whatever the rows are --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "dtype"), [("heartbeats", HEARTBEAT_DTYPE), ("sessions", SESSION_DTYPE), ("flows", FLOW_DTYPE)]
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_any_bytes_are_judged_and_no_value_is_two_things(
+    tmp_path: Path, table: str, dtype: np.dtype[np.void], seed: int
+) -> None:
+    rows = np.frombuffer(np.random.default_rng(seed).bytes(8 * dtype.itemsize), dtype)
+    facts = Measured(rows) if table == "heartbeats" else rows
+    everything = np.ones(len(rows), bool)
+    for name, column in TABLES[table].items():
+        one = {"address": "10.0.0.0/8", "text": "a*", "bytes": "00", "word": next(iter(column.words), "")}
+        value = one.get(column.kind, str(column.span[0]))
+        match = match_of(tmp_path / "match.yaml", f"{{table: {table}, {name}: {value}}}")
+        flags = match.rows(facts, everything)
+        assert flags.shape == everything.shape
+        if column.kind != "bytes" and name != "vlan":
+            other = match_of(tmp_path / "match.yaml", f"{{table: {table}, {name}: '!= {value}'}}")
+            assert not (flags & other.rows(facts, everything)).any()
+        for told in column.values(facts):
+            json.dumps(shown(column, told))
