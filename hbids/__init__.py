@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from hbids.config import Config
     from hbids.facts import Finding, Verdict
     from hbids.pipeline import Result, replay
+    from hbids.pipeline.live import sniff
 
-__all__ = ["Config", "Finding", "Result", "Verdict", "__version__", "replay"]
+__all__ = ["Config", "Finding", "Result", "Verdict", "__version__", "replay", "sniff"]
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Result": "hbids.pipeline",
     "Verdict": "hbids.facts",
     "replay": "hbids.pipeline",
+    "sniff": "hbids.pipeline.live",
 }
 
 

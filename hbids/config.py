@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hbids.yamlsource import Document
 
 __all__ = [
+    "Capture",
     "Config",
     "Eve",
     "Limits",
@@ -236,6 +237,39 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """How live interfaces are listened to (``hbids sniff``)."""
+
+    ring_bytes: int = field(default=64 << 20, metadata={"least": 1 << 21, "most": 1 << 32})
+    """Frames of one interface that wait for one worker: 50 ms of 10 Gbit/s, far longer than a step of judging takes.
+    Memory of the kernel, all of it taken at the start."""
+
+    block_bytes: int = field(default=1 << 20, metadata={"least": 1 << 18, "most": 1 << 24})
+    """Handed over at once, and the longest frame there can be. A mebibyte stays in the processor's cache until it is
+    decoded."""
+
+    block_timeout_ms: int = field(default=10, metadata={"most": 1_000})
+    """A block is handed over after this time, full or not: most of what an alert takes from the wire to the file."""
+
+    snap_bytes: int = field(default=262_144, metadata={"least": 128, "most": 262_144})
+    """Of a frame: the most tools capture, so whole frames, those that were joined from several too."""
+
+    stats_interval_ns: int = 10 * _SECOND_NS
+    """Between two events of statistics, and what a loss is measured over: Suricata's 8 s, rounded."""
+
+    loss_per_million: int = field(default=1_000, metadata={"most": 1_000_000})
+    """Frames lost of a million within ``stats_interval_ns``, above which the sensor is called blind: of an answer of 48
+    segments, the largest leak there is, one is then missing every twentieth time."""
+
+    loss_quiet_ns: int = 3_600 * _SECOND_NS
+    """An interface that goes on losing frames is told of once in this time; the numbers are in the statistics."""
+
+    memory_bytes: int = field(default=8 << 30, metadata={"least": 1 << 29})
+    """What the process may take beside its rings: four times what all limits of this file come to. A sensor that grows
+    beyond it has a bug, and shall end instead of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """How alerts are written."""
 
@@ -322,6 +356,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
     memory: Memory = field(default_factory=Memory)
+    capture: Capture = field(default_factory=Capture)
     output: Output = field(default_factory=Output)
     eve: Eve = field(default_factory=Eve)
     report: Report = field(default_factory=Report)
@@ -332,7 +367,7 @@ class Config:
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
 
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Output, Eve, Report)
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -353,6 +388,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             limits=_section(document, nodes, "limits", Limits),
             thresholds=_section(document, nodes, "thresholds", Thresholds),
             memory=_section(document, nodes, "memory", Memory),
+            capture=_section(document, nodes, "capture", Capture),
             output=_section(document, nodes, "output", Output),
             eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),

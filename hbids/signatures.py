@@ -25,6 +25,7 @@ __all__ = [
     "CONTEXT_KEYS",
     "OPTIONAL",
     "REQUIRED",
+    "SENSOR_SIDS",
     "Signature",
     "changed",
     "complete",
@@ -49,6 +50,8 @@ CONTEXT_KEYS = frozenset(
         "evidence",
         "first_seen",
         "flows",
+        "frames",
+        "frames_lost",
         "key_effort",
         "last_seen",
         "leaked_bytes",
@@ -82,6 +85,9 @@ CONTEXT_KEYS = frozenset(
     }
 )
 """The keys of ``Finding.context``, and so what a title may name. docs/eve.md says what each means."""
+
+SENSOR_SIDS = range(1016900, 1017000)
+"""Signatures of the sensor itself; all others are some detector's."""
 
 REQUIRED = frozenset({"sid", "rev", "title", "category", "severity"})
 OPTIONAL = frozenset({"metadata", "references"})

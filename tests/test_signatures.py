@@ -34,7 +34,7 @@ def problems_of(path: Path, text: str) -> list[str]:
 
 
 def test_every_finding_has_its_signature() -> None:
-    assert set(shipped()) == SIDS
+    assert set(shipped()) == SIDS | {1016900}  # of the sensor itself
 
 
 @pytest.mark.parametrize("sid", sorted(SIDS))

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs what `make test` can use of the machine: tshark, tcpdump, zstd, Suricata, OpenSSL, Chromium, and the venv module
-# where Python lacks it. It asks nobody: without apt, root or a passwordless sudo it says so and ends well, and tests skip.
+# Installs what `make test` can use of the machine: tshark, tcpdump, zstd, Suricata, OpenSSL, tcpreplay, nmap, Chromium,
+# iproute2, and the venv module where Python lacks it. It asks nobody: without apt, root or a passwordless sudo it says so
+# and ends well, and tests skip.
 set -euo pipefail
 
 wanted=()
-for tool in tshark tcpdump zstd suricata openssl chromium; do
+for tool in tshark tcpdump zstd suricata openssl tcpreplay nmap chromium; do
     command -v "$tool" >/dev/null || wanted+=("$tool")
 done
+command -v ip >/dev/null || wanted+=(iproute2)
 python3 -c 'import ensurepip' 2>/dev/null || wanted+=(python3-venv)
 [ ${#wanted[@]} -gt 0 ] || exit 0
 

@@ -44,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from hbids.cli import inspect, replay, sidecar, signatures
+    from hbids.cli import inspect, replay, sidecar, signatures, sniff
 
     parser = argparse.ArgumentParser(
         prog="hbids", description="Detect Heartbleed (CVE-2014-0160) in network traffic and measure what leaked."
     )
     parser.add_argument("--version", action="version", version=f"hbids {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (replay, sidecar, inspect, signatures):
+    for command in (replay, sniff, sidecar, inspect, signatures):
         command.add_to(commands)
     return parser
 

@@ -48,7 +48,8 @@ def _end_standard_input() -> None:
     if not stat.S_ISFIFO(standard_input.st_mode):
         return
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for entry in Path("/dev/fd").iterdir():  # whoever reads it may hold a duplicate
-        with suppress(OSError):  # the listing's own is closed by now
-            if os.path.samestat(os.fstat(int(entry.name)), standard_input):
-                os.dup2(nothing, int(entry.name))
+    with suppress(PermissionError):  # of a process that gave up its privileges
+        for entry in Path("/dev/fd").iterdir():  # whoever reads it may hold a duplicate
+            with suppress(OSError):  # the listing's own is closed by now
+                if os.path.samestat(os.fstat(int(entry.name)), standard_input):
+                    os.dup2(nothing, int(entry.name))

@@ -66,12 +66,14 @@ class Outputs:
 
     def write_finding(self, finding: Finding) -> None:
         """Write an alert where alerts are wanted."""
-        if not (self._eve or self._report):
-            return
-        event = alert(finding, self._signatures[finding.sid], self._output)
+        if self._eve or self._report:
+            self.write_event(alert(finding, self._signatures[finding.sid], self._output))
+
+    def write_event(self, event: dict[str, Any]) -> None:
+        """Write an EVE event where events are wanted."""
         if self._eve:
             self._eve.write(event)
-        if self._report:
+        if self._report and "flow" in event:
             self._report.evidence.add(event)
 
     def close(self, summary: dict[str, Any], history: History | None = None) -> None:

@@ -35,6 +35,9 @@ class Engine(Protocol):
     def feed(self, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
         """Decode a batch. Rows wait in the engine until there are so many. Never raises on any content."""
 
+    def tick(self, time_ns: int) -> Facts:
+        """Let time go on while nothing arrives: flows that have been idle for too long end."""
+
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open (reason CAPTURE_END), some thousand a step, so that a million flows do not
         give all their rows at once. Exhausted, the engine may be fed again, as a fresh capture."""

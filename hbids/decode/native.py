@@ -25,12 +25,22 @@ class NativeEngine:
 
     name = "native"
 
-    def __init__(self, limits: Limits) -> None:
-        self._engine = _native.Engine(limits)
+    def __init__(self, limits: Limits, number: int = 0) -> None:
+        """``number``: of several engines whose facts come together, each numbers flows and messages on its own."""
+        self._engine = _native.Engine(limits, number)
 
     def feed(self, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
         """Decode a batch."""
         return _facts(self._engine.feed(batch.data, batch.frames.tobytes(), at_least_rows))
+
+    def watch(self, taps: _native.Taps, longest_wait_ms: int, most_ms: int) -> Facts:
+        """Decode what live interfaces bring, where it lies: wait for it at most ``longest_wait_ms``, and take at most
+        ``most_ms`` while it does not end. Raises OSError when an interface can no longer be heard."""
+        return _facts(self._engine.watch(taps, longest_wait_ms, most_ms))
+
+    def tick(self, time_ns: int) -> Facts:
+        """Let time go on."""
+        return _facts(self._engine.tick(time_ns))
 
     def finish(self) -> Iterator[Facts]:
         """End every flow that is still open."""

@@ -323,3 +323,14 @@ def test_after_finish_a_new_capture_begins_with_its_own_clock(engine_name: str) 
     frames = [frame for conversation in idle(opening(), 25) for frame in conversation.frames()]
     rows = engine.feed(batch_of(frames)).flows
     assert column(rows, "end_reason") == [EndReason.TIMEOUT]
+
+
+def test_time_ends_idle_flows_though_nothing_arrives(engine_name: str) -> None:
+    engine = engine_called(engine_name)
+    batch = batch_of(connected().frames())
+    last_ns, timeout_ns = int(batch.frames["time_ns"][-1]), Limits().opening_timeout_ns
+    assert len(engine.feed(batch).flows) == 0
+    assert len(engine.tick(last_ns + timeout_ns - 1).flows) == 0
+    (row,) = engine.tick(last_ns + 2 * timeout_ns).flows  # looked at again only after as long
+    check(row, end_reason=EndReason.TIMEOUT, end_time_ns=last_ns)
+    assert [len(facts.flows) for facts in engine.finish()] == [0]

@@ -9,7 +9,8 @@ import pytest
 
 from hbids.config import Limits
 from hbids.decode.engine import native_available
-from hbids.pipeline import Analysis
+from hbids.pipeline import Analysis, live
+from hbids.pipeline.losses import LIVE_DROPS
 from hbids.pipeline.sidecar import Sidecar
 from tests.conftest import REPOSITORY, missing
 
@@ -47,9 +48,19 @@ def counters_of_events() -> set[str]:
     return {name for source in sources for name in re.findall(r"\b((?:eve|suricata)_[a-z_]+)\b(?=\"[]:]|=)", source)}
 
 
+def counters_of_live_interfaces() -> set[str]:
+    return {*LIVE_DROPS, *re.findall(r'"(\w+)": steps', inspect.getsource(live))}
+
+
 @pytest.mark.parametrize(
     "counters",
-    [counters_of_the_reference, counters_of_the_native_engine, counters_behind_the_facts, counters_of_events],
+    [
+        counters_of_the_reference,
+        counters_of_the_native_engine,
+        counters_behind_the_facts,
+        counters_of_events,
+        counters_of_live_interfaces,
+    ],
 )
 def test_every_counter_is_explained(counters: object) -> None:
     assert callable(counters)
@@ -60,7 +71,7 @@ def test_every_counter_is_explained(counters: object) -> None:
 
 def test_no_counter_is_explained_that_does_not_exist() -> None:
     existing = counters_of_the_reference() | counters_of_the_native_engine() | counters_behind_the_facts()
-    existing |= counters_of_events()
+    existing |= counters_of_events() | counters_of_live_interfaces()
     assert DOCUMENTED - existing == set()
 
 

@@ -60,6 +60,12 @@ class ReferenceEngine:
             self._take(self._reader.read(link_type, frame), captured_bytes, wire_bytes)
         return run.rows.take(at_least_rows)
 
+    def tick(self, time_ns: int) -> Facts:
+        """Let time go on."""
+        self._run.time_ns = min(max(time_ns, 0), LATEST_TIME_NS)
+        self._flows.tick()
+        return self._run.rows.take()
+
     def _take(self, found: Found, captured_bytes: int, wire_bytes: int) -> None:
         """Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it
         whole."""

@@ -12,6 +12,8 @@ use crate::table::{FlowTable, Packet};
 const LATEST_TIME_NS: i64 = 1 << 62;
 /// Frames looked at together: the flows of all of them are on their way from memory while the first is worked on.
 const WINDOW_FRAMES: usize = 32;
+/// An engine alone counts to 2^44, as many flows as no sensor lives to see; JSON readers keep 512 such ranges exact.
+const NUMBERS_BITS: u32 = 44;
 /// Bytes of one row of `FRAME_DTYPE`.
 pub const FRAME_ROW_BYTES: usize = 24;
 
@@ -36,6 +38,18 @@ impl FrameRow {
             link_type: u16::from_le_bytes([row[20], row[21]]),
         }
     }
+}
+
+/// One captured frame.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Frame<'a> {
+    pub time_ns: i64,
+    /// Its original length.
+    pub wire_bytes: u32,
+    /// `LINKTYPE_` number of the pcap registry.
+    pub link_type: u16,
+    pub data: &'a [u8],
 }
 
 /// What is to be done for a frame. The flow of a segment or datagram is looked for ahead of its turn.
@@ -82,23 +96,38 @@ impl Engine {
         }
     }
 
+    /// One of several engines whose facts come together: each numbers its flows and messages in a range of its own.
+    #[must_use]
+    pub fn numbered(limits: Limits, number: u16) -> Self {
+        let mut engine = Self::new(limits);
+        engine.run.numbers_from = u64::from(number) << NUMBERS_BITS;
+        engine
+    }
+
     /// Decode a batch: `frames` holds rows of `FRAME_DTYPE` that point into `data`. Rows wait until there are so many.
     /// Never fails on any content.
     pub fn feed(&mut self, data: &[u8], frames: &[u8], at_least_rows: usize) -> Facts {
+        self.decode(frames.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk).map(|row| {
+            let row = FrameRow::read(row);
+            let start = (row.offset as usize).min(data.len());
+            let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
+            Frame {
+                time_ns: row.time_ns,
+                wire_bytes: row.wire_bytes,
+                link_type: row.link_type,
+                data: &data[start..end],
+            }
+        }));
+        self.take(at_least_rows)
+    }
+
+    /// Decode frames, wherever they lie; `take` gives what they told.
+    pub fn decode<'a>(&mut self, mut frames: impl Iterator<Item = Frame<'a>>) {
         let mut window = Vec::with_capacity(WINDOW_FRAMES);
-        for rows in frames.chunks(WINDOW_FRAMES * FRAME_ROW_BYTES) {
-            for row in rows.chunks_exact(FRAME_ROW_BYTES).filter_map(<[u8]>::first_chunk) {
-                let row = FrameRow::read(row);
-                let start = (row.offset as usize).min(data.len());
-                let end = start.saturating_add(row.captured_bytes as usize).min(data.len());
-                let work = match self.reader.read(row.link_type, &data[start..end]) {
-                    Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(Carried::Segment(segment))),
-                    Ok(Found::Datagram(datagram)) if !self.conversations.may_have(&datagram) => {
-                        Work::Packet(self.flows.address(Carried::Datagram(datagram)))
-                    }
-                    other => Work::Other(other),
-                };
-                window.push((row, work));
+        loop {
+            window.extend(frames.by_ref().take(WINDOW_FRAMES).map(|frame| (frame, self.read(&frame))));
+            if window.is_empty() {
+                return;
             }
             for (_, work) in &mut window {
                 if let Work::Packet(packet) = work {
@@ -110,29 +139,46 @@ impl Engine {
                     self.flows.touch_ahead(packet);
                 }
             }
-            for (row, work) in &window {
-                self.frame(row, work);
+            for (frame, work) in &window {
+                self.frame(frame, work);
             }
             window.clear();
         }
-        self.end_step(at_least_rows)
     }
 
-    fn frame(&mut self, row: &FrameRow, work: &Work<'_>) {
+    #[allow(clippy::inline_always)] // as `FlowTable::address`: else a packet is copied on its way
+    #[inline(always)]
+    fn read<'a>(&self, frame: &Frame<'a>) -> Work<'a> {
+        match self.reader.read(frame.link_type, frame.data) {
+            Ok(Found::Segment(segment)) => Work::Packet(self.flows.address(Carried::Segment(segment))),
+            Ok(Found::Datagram(datagram)) if !self.conversations.may_have(&datagram) => {
+                Work::Packet(self.flows.address(Carried::Datagram(datagram)))
+            }
+            other => Work::Other(other),
+        }
+    }
+
+    /// Let time go on while nothing arrives: flows that have been idle for too long end.
+    pub fn tick(&mut self, time_ns: i64) {
+        self.run.time_ns = time_ns.clamp(0, LATEST_TIME_NS);
+        self.flows.tick(&mut self.run);
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, work: &Work<'_>) {
         let run = &mut self.run;
         run.packet_number += 1;
-        run.time_ns = row.time_ns.clamp(0, LATEST_TIME_NS);
+        run.time_ns = frame.time_ns.clamp(0, LATEST_TIME_NS);
         run.counters.packets += 1;
-        run.counters.bytes += u64::from(row.wire_bytes);
+        run.counters.bytes += u64::from(frame.wire_bytes);
         self.flows.tick(run);
         match work {
-            Work::Packet(packet) => self.flows.packet(run, packet, row.wire_bytes),
-            Work::Other(found) => self.take(found, row.captured_bytes, row.wire_bytes),
+            Work::Packet(packet) => self.flows.packet(run, packet, frame.wire_bytes),
+            Work::Other(found) => self.other(found, frame),
         }
     }
 
     /// Give what a frame holds to where it belongs. A packet of many fragments counts as the frame that made it whole.
-    fn take(&mut self, found: &Result<Found<'_>, Dropped>, captured_bytes: u32, wire_bytes: u32) {
+    fn other(&mut self, found: &Result<Found<'_>, Dropped>, frame: &Frame<'_>) {
         let run = &mut self.run;
         let packet;
         let carried = match found {
@@ -142,7 +188,7 @@ impl Engine {
                 packet.as_ref().map_or(Carried::Datagram(*datagram), Carried::Eap)
             }
             Ok(Found::Eapol(eapol)) => {
-                packet = self.conversations.of_eapol(run, eapol, captured_bytes >= wire_bytes);
+                packet = self.conversations.of_eapol(run, eapol, frame.data.len() >= frame.wire_bytes as usize);
                 let Some(packet) = packet.as_ref() else {
                     return;
                 };
@@ -150,13 +196,13 @@ impl Engine {
             }
             Ok(Found::Fragment(fragment)) => {
                 if let Some(whole) = self.fragments.add(run, fragment) {
-                    self.take(&self.reader.resume(fragment, &whole), captured_bytes, wire_bytes);
+                    self.other(&self.reader.resume(fragment, &whole), frame);
                 }
                 return;
             }
             Err(dropped) => return dropped.count(&mut run.counters),
         };
-        self.flows.packet(run, &self.flows.address(carried), wire_bytes);
+        self.flows.packet(run, &self.flows.address(carried), frame.wire_bytes);
     }
 
     /// Whether any flow is open.
@@ -170,10 +216,11 @@ impl Engine {
         self.fragments.finish(&mut self.run);
         self.conversations.finish();
         self.flows.finish(&mut self.run, most);
-        self.end_step(0)
+        self.take(0)
     }
 
-    fn end_step(&mut self, at_least_rows: usize) -> Facts {
+    /// What was learnt since it gave something last, if there are so many rows of it.
+    pub fn take(&mut self, at_least_rows: usize) -> Facts {
         assert!(!std::mem::take(&mut self.panic_in_next_chunk), "asked for by panic_in_next_chunk");
         self.run.rows.take(at_least_rows)
     }

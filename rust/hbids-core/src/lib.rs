@@ -34,6 +34,6 @@ mod tunnel;
 mod upgrade;
 mod upgrade_words;
 
-pub use engine::{Engine, Held, FRAME_ROW_BYTES};
+pub use engine::{Engine, Frame, Held, FRAME_ROW_BYTES};
 pub use rows::Facts;
 pub use run::{Counters, Limits};

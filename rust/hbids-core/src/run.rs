@@ -125,6 +125,8 @@ pub struct Run {
     pub(crate) time_ns: i64,
     pub(crate) out_of_order_bytes: u64,
     pub(crate) state_bytes: u64,
+    /// Flows and messages are numbered from here.
+    pub(crate) numbers_from: u64,
     messages: u64,
 }
 
@@ -140,6 +142,7 @@ impl Run {
             time_ns: 0,
             out_of_order_bytes: 0,
             state_bytes: 0,
+            numbers_from: 0,
             messages: 0,
         }
     }
@@ -147,6 +150,12 @@ impl Run {
     /// 1, 2, 3 ...
     pub(crate) fn next_message_id(&mut self) -> u64 {
         self.messages += 1;
-        self.messages
+        self.numbers_from + self.messages
+    }
+
+    /// 1, 2, 3 ...
+    pub(crate) fn next_flow_id(&mut self) -> u64 {
+        self.counters.flows += 1;
+        self.numbers_from + self.counters.flows
     }
 }

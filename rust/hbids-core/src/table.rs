@@ -234,8 +234,8 @@ impl FlowTable {
         if self.index.len() as u64 >= run.limits.flows.max(1) {
             self.evict(run, ACTIVE);
         }
-        run.counters.flows += 1;
-        let mut flow = Flow::new(run, run.counters.flows, key, carried);
+        let flow_id = run.next_flow_id();
+        let mut flow = Flow::new(run, flow_id, key, carried);
         flow.touched_ns = self.clock_ns.unwrap_or(0);
         let at = self.slab.put(flow);
         let Self { slab, index, hasher, .. } = self;

@@ -1,11 +1,16 @@
 //! The decoder's door: chunks in, packed fact rows out.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use hbids_core::{Facts, Limits};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+#[cfg(target_os = "linux")]
+use crate::taps::Taps;
 
 /// `hbids.config.Limits`, read attribute by attribute.
 #[derive(FromPyObject)]
@@ -109,8 +114,9 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(limits: LimitsIn) -> Self {
-        Self { engine: hbids_core::Engine::new(limits.into()), panics: 0 }
+    #[pyo3(signature = (limits, number = 0))]
+    fn new(limits: LimitsIn, number: u16) -> Self {
+        Self { engine: hbids_core::Engine::numbered(limits.into(), number), panics: 0 }
     }
 
     /// Decode the frames (rows of FRAME_DTYPE) that lie in `data`; the rows of the three tables, once there are so many.
@@ -125,6 +131,37 @@ impl Engine {
             return Err(PyValueError::new_err("frames: not a whole number of FRAME_DTYPE rows"));
         }
         Ok(self.step(py, |engine| engine.feed(data, frames, at_least_rows)))
+    }
+
+    /// Decode what the taps hear, waiting for it as long as that, or so long in all when it does not end (milliseconds);
+    /// the rows of the three tables. Raises OSError when an interface can no longer be heard.
+    #[cfg(target_os = "linux")]
+    fn watch<'py>(
+        &mut self,
+        py: Python<'py>,
+        taps: &mut Taps,
+        longest_wait_ms: u64,
+        most_ms: u64,
+    ) -> PyResult<Tables<'py>> {
+        let (longest_wait, most) = (Duration::from_millis(longest_wait_ms), Duration::from_millis(most_ms));
+        let (panics, mut heard) = (self.panics, Ok(()));
+        let tables = self.step(py, |engine| {
+            heard = taps.0.watch(engine, longest_wait, most);
+            engine.take(0)
+        });
+        if self.panics > panics {
+            taps.0.give_up();
+        }
+        heard?;
+        Ok(tables)
+    }
+
+    /// Let time go on while nothing arrives; the rows of the three tables.
+    fn tick<'py>(&mut self, py: Python<'py>, time_ns: i64) -> Tables<'py> {
+        self.step(py, |engine| {
+            engine.tick(time_ns);
+            engine.take(0)
+        })
     }
 
     /// Whether any flow is open.

@@ -2,6 +2,8 @@
 
 mod engine;
 mod splitter;
+#[cfg(target_os = "linux")]
+mod taps;
 
 use pyo3::prelude::*;
 
@@ -11,4 +13,7 @@ mod _native {
     use super::engine::Engine;
     #[pymodule_export]
     use super::splitter::Splitter;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::taps::Taps;
 }

@@ -1,0 +1,130 @@
+"""``hbids sniff``: live interfaces in, alerts out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import Any
+
+from hbids.cli.options import add_analysis_options, add_output_options, config_of
+
+__all__ = ["add_to"]
+
+BACKENDS = ("auto", "ring", "scapy")
+_MOST_WORKERS = 256
+_LEAST_SNAP_BYTES, _MOST_SNAP_BYTES = 128, 262_144
+
+_STEP_S = 0.1
+"""How long a signal to end may go unheard."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "sniff",
+        help="listen to network interfaces",
+        description="Listen to a span port or a tap, and tell who is asked for memory, and who leaks, as it happens.",
+    )
+    parser.add_argument("interfaces", nargs="+", metavar="IFACE", help="an interface; both legs of a tap together")
+    group = parser.add_argument_group("capture")
+    group.add_argument("--filter", metavar="EXPR", help="only packets that match, in the language of tcpdump")
+    group.add_argument("--workers", type=_workers, default=1, metavar="N", help="decode with so many threads")
+    group.add_argument("--snaplen", type=_snap_bytes, metavar="BYTES", help="of each packet, no more than these")
+    group.add_argument("--no-promiscuous", action="store_true", help="hear only what this machine would")
+    group.add_argument("--hardware-timestamps", action="store_true", help="times of the network card, where it can")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="ring: of the kernel (Linux, native engine); scapy: anywhere, slow; auto takes ring where it can",
+    )
+    group.add_argument(
+        "--user", metavar="NAME", help="who to be once the interfaces are open: by default hbids or nobody, for root"
+    )
+    add_analysis_options(parser)
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Listen until told to end, write what was asked for, print the verdict."""
+    from hbids.capture.live import CannotListen
+    from hbids.cli.interrupt import StopRequest
+    from hbids.cli.outputs import Outputs, cannot_write
+    from hbids.cli.privileges import drop_privileges
+    from hbids.cli.verdict import print_verdict
+    from hbids.decode.engine import EngineUnavailable
+    from hbids.errors import UserInputError
+    from hbids.facts import Verdict
+    from hbids.pipeline.ears import Listening
+    from hbids.pipeline.live import Sensor
+
+    config = config_of(args)
+    if args.snaplen:
+        config = replace(config, capture=replace(config.capture, snap_bytes=args.snaplen))
+    try:
+        outputs = Outputs(args, [], config)
+    except OSError as error:
+        print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
+        return 1
+    try:
+        sensor = Sensor(
+            *args.interfaces,
+            config=config,
+            how=Listening(
+                engine=args.engine,
+                backend=args.backend,
+                workers=args.workers,
+                filter=args.filter,
+                promiscuous=not args.no_promiscuous,
+                hardware_time=args.hardware_timestamps,
+            ),
+            on_event=outputs.write_event,
+            on_notice=_say,
+            facts_sink=outputs.facts_sink,
+            history=outputs.wants_history,
+        )
+    except CannotListen as error:
+        print(f"hbids: error: {error}", file=sys.stderr)
+        return 1
+    except EngineUnavailable as error:
+        raise UserInputError([str(error)]) from error
+    with StopRequest() as stop, sensor:
+        drop_privileges(args.user, config.capture.memory_bytes)
+        sensor.start(args.state)
+        print("ready", file=sys.stderr, flush=True)
+        while sensor.is_listening and not stop.asked():
+            sensor.step(_STEP_S)
+        has_failed = not sensor.is_listening
+        result = sensor.close()
+    summary = result.summary()
+    outputs.close(summary, result.history)
+
+    for problem in result.problems:
+        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
+    for failure in outputs.failures:
+        print(f"hbids: error: {failure}", file=sys.stderr)
+    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary, args.report) else sys.stdout)
+
+    if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
+        return 3
+    return 1 if has_failed or outputs.failures or result.problems else 0
+
+
+def _say(notice: str) -> None:
+    print(f"hbids: {notice}", file=sys.stderr, flush=True)
+
+
+def _workers(text: str) -> int:
+    return _number(text, 1, _MOST_WORKERS)
+
+
+def _snap_bytes(text: str) -> int:
+    return _number(text, _LEAST_SNAP_BYTES, _MOST_SNAP_BYTES)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,94 @@
+"""Who listens: a thread a worker, each with a decoder of its own, which hands over facts and says what it counted."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hbids.facts import Facts
+    from hbids.pipeline.ears import Ears
+
+__all__ = ["Listener"]
+
+_MOST_STEPS = 64
+"""Steps that wait to be judged. When judging falls behind, the workers wait and the kernel drops, which it counts."""
+
+_COUNT_INTERVAL_S = 0.25
+
+_CLOCK_BACK_NS = 60_000_000_000
+"""A clock set back farther than this would keep idle flows alive until it has caught up; less harms nobody."""
+
+
+class Listener(threading.Thread):
+    """Listens until it is told to stop, then ends all flows. Facts go into ``steps``, None at the end."""
+
+    def __init__(self, ears: Ears, steps: queue.Queue[Facts | None], number: int) -> None:
+        super().__init__(name=f"hbids-listener-{number}", daemon=True)
+        self.decoder_counters = ears.decoder_counters()
+        self.interface_counters = ears.interface_counters()
+        self.clock_steps = 0
+        """How often the system's clock was set back so far that flows were begun anew."""
+        self.failure: Exception | None = None
+        """Why it ended early."""
+        self._ears = ears
+        self._steps = steps
+        self._stop_asked = threading.Event()
+
+    @staticmethod
+    def queue() -> queue.Queue[Facts | None]:
+        """Where several listeners hand over what they learn."""
+        return queue.Queue(_MOST_STEPS)
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._stop_asked.set()
+
+    def run(self) -> None:
+        """Listen."""
+        try:
+            self._listen()
+        except OSError as error:
+            self.failure = error
+        try:
+            for facts in self._ears.finish():
+                self._hand_over(facts)
+            self._count()
+        finally:
+            self._steps.put(None)
+
+    def _listen(self) -> None:
+        offset_ns, counted_s = _clock_offset_ns(), time.monotonic()
+        while not self._stop_asked.is_set():
+            self._hand_over(self._ears.step())
+            before_ns, offset_ns = offset_ns, _clock_offset_ns()
+            if offset_ns < before_ns - _CLOCK_BACK_NS:
+                self.clock_steps += 1
+                for facts in self._ears.finish():
+                    self._hand_over(facts)
+            if time.monotonic() - counted_s >= _COUNT_INTERVAL_S:
+                self._count()
+                counted_s = time.monotonic()
+        self._ears.stop()
+        time.sleep(self._ears.delay_s)
+        before, heard = -1, self._packets()
+        while before < heard:  # what the kernel still held
+            self._hand_over(self._ears.step())
+            before, heard = heard, self._packets()
+
+    def _hand_over(self, facts: Facts) -> None:
+        if len(facts.heartbeats) or len(facts.sessions) or len(facts.flows):
+            self._steps.put(facts)
+
+    def _packets(self) -> int:
+        return self._ears.decoder_counters()["packets"]
+
+    def _count(self) -> None:
+        self.decoder_counters = self._ears.decoder_counters()
+        self.interface_counters = self._ears.interface_counters()
+
+
+def _clock_offset_ns() -> int:
+    return time.time_ns() - time.monotonic_ns()
