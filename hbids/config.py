@@ -26,6 +26,7 @@ __all__ = [
     "Memory",
     "Output",
     "Report",
+    "Sinks",
     "Thresholds",
     "load",
     "settings_of",
@@ -350,6 +351,29 @@ class Eve:
 
 
 @dataclass(frozen=True, slots=True)
+class Sinks:
+    """How sinks of alerts are treated by a sensor, which must not wait for them."""
+
+    queue_lines: int = 16_384
+    """Alerts that wait for a sink that is slow or away, for each sink of a sensor: an hour of four a second, where the
+    discipline of alerts leaves a few a minute in bad times. What comes while the queue is full is lost there, and
+    counted: the first alerts of a kind tell most, later ones repeat them with larger numbers."""
+
+    queue_bytes: int = 32 << 20
+    """The same in bytes: room for that many alerts of 2 KB, about as large as they are."""
+
+    retry_ns: int = 5 * _SECOND_NS
+    """The longest wait until a sink that failed is tried again; the first waits are shorter."""
+
+    close_ns: int = 500_000_000
+    """From the signal that ends a sensor until sinks must have written what waits: a quarter of the two seconds within
+    which it shall be gone. A file takes a full queue in less."""
+
+    redis_stream_entries: int = 100_000
+    """About how many alerts a Redis stream keeps, read or not: Suricata's number. Lists are emptied by their reader."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set."""
 
@@ -360,14 +384,28 @@ class Config:
     output: Output = field(default_factory=Output)
     eve: Eve = field(default_factory=Eve)
     report: Report = field(default_factory=Report)
+    sinks: Sinks = field(default_factory=Sinks)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
 
     signatures: UserSignatures | None = None
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
 
+    def reloaded(self, newer: Config) -> tuple[Config, list[str]]:
+        """What of ``newer`` a run that began with this one can take, and the settings that wait for a start: what they
+        size exists by now."""
+        waiting = [
+            f"{section}.{entry.name}"
+            for section in _AT_START
+            for entry in fields(getattr(self, section))
+            if getattr(getattr(self, section), entry.name) != getattr(getattr(newer, section), entry.name)
+        ]
+        return replace(newer, **{section: getattr(self, section) for section in _AT_START}), waiting
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report)
+
+_AT_START = ("limits", "memory", "capture", "eve", "report", "sinks")
+
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report, Sinks)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -392,6 +430,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             output=_section(document, nodes, "output", Output),
             eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),
+            sinks=_section(document, nodes, "sinks", Sinks),
             home_networks=_networks(document, nodes),
         )
         documents.append(document)

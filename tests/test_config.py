@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hbids.config import Config, Limits, Output, load
+from hbids.config import Config, Limits, Output, Sinks, load
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -70,3 +70,11 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match=r"nowhere\.yaml: No such file"):
         load(tmp_path / "nowhere.yaml")
+
+
+def test_a_reload_takes_what_it_can_and_names_what_waits() -> None:
+    running = Config(limits=Limits(flows=1000), output=Output(sensor_name="old"))
+    newer = Config(limits=Limits(flows=2000), sinks=Sinks(queue_lines=5), output=Output(sensor_name="new"))
+    taken, waiting = running.reloaded(newer)
+    assert taken == Config(limits=Limits(flows=1000), output=Output(sensor_name="new"))
+    assert waiting == ["limits.flows", "sinks.queue_lines"]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what `make test` can use of the machine: tshark, tcpdump, zstd, Suricata, OpenSSL, tcpreplay, nmap, Chromium,
-# iproute2, and the venv module where Python lacks it. It asks nobody: without apt, root or a passwordless sudo it says so
-# and ends well, and tests skip.
+# Redis, logrotate, iproute2, and the venv module where Python lacks it. It asks nobody: without apt, root or a passwordless
+# sudo it says so and ends well, and tests skip.
 set -euo pipefail
 
 wanted=()
-for tool in tshark tcpdump zstd suricata openssl tcpreplay nmap chromium; do
+for tool in tshark tcpdump zstd suricata openssl tcpreplay nmap chromium redis-server logrotate; do
     command -v "$tool" >/dev/null || wanted+=("$tool")
 done
 command -v ip >/dev/null || wanted+=(iproute2)
@@ -30,7 +30,7 @@ scratch=$(mktemp -d)
 chmod 755 "$scratch" # apt reads it as its own user
 policy=/usr/sbin/policy-rc.d
 trap 'rm -rf "$scratch"; [ -z "${policy_is_ours:-}" ] || rm -f "$policy"' EXIT
-if [ ! -e "$policy" ]; then # keeps Debian from starting Suricata as a service on this machine
+if [ ! -e "$policy" ]; then # keeps Debian from starting Suricata or Redis as a service on this machine
     policy_is_ours=yes
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
@@ -70,6 +70,8 @@ for package in "${wanted[@]}"; do
     echo "could not install $package:"
     tail -n 5 "$scratch/log"
 done
-if [[ " ${wanted[*]} " == *" suricata "* ]] && command -v systemctl >/dev/null; then
-    systemctl disable suricata >/dev/null 2>&1 || true
-fi
+for service in suricata redis-server; do
+    if [[ " ${wanted[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
+        systemctl disable "$service" >/dev/null 2>&1 || true
+    fi
+done

@@ -12,7 +12,14 @@ from hbids.errors import UserInputError
 if TYPE_CHECKING:
     from hbids.facts import Verdict
 
-__all__ = ["add_analysis_options", "add_config_options", "add_output_options", "config_of", "verdict"]
+__all__ = [
+    "add_analysis_options",
+    "add_config_options",
+    "add_output_options",
+    "add_service_options",
+    "config_of",
+    "verdict",
+]
 
 
 def add_analysis_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +50,13 @@ def add_config_options(group: argparse._ActionsContainer) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """What is written beside the human verdict."""
     group = parser.add_argument_group("output", "With '-' a file goes to standard output and the human text to stderr.")
-    group.add_argument("--eve", metavar="PATH", help="alerts as EVE JSON lines")
+    group.add_argument(
+        "--eve",
+        metavar="DESTINATION",
+        action="append",
+        help="alerts as EVE JSON lines, to a file, unix:PATH (a stream socket), syslog[:FACILITY] or "
+        "redis://HOST[:PORT]/KEY; may be given several times",
+    )
     group.add_argument("--summary", metavar="PATH", help="the verdict as one JSON object")
     group.add_argument(
         "--report", metavar="PATH", help="the verdict as a page (HTML) with plots, evidence, and what to do"
@@ -63,9 +76,22 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_service_options(parser: argparse.ArgumentParser) -> None:
+    """How a command that runs until it is told to end is watched."""
+    group = parser.add_argument_group("watching")
+    group.add_argument("--top", action="store_true", help="show live what is seen; without a terminal a line a minute")
+    group.add_argument(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="numbers for Prometheus over HTTP, on loopback unless HOST says otherwise (needs hbids[metrics])",
+    )
+
+
 def config_of(args: argparse.Namespace) -> Config:
     """The configuration the options ask for. Raises UserInputError."""
     config = load(args.config, args.signatures) if args.config or args.signatures else Config()
+    if getattr(args, "snaplen", None):
+        config = replace(config, capture=replace(config.capture, snap_bytes=args.snaplen))
     if args.home_net is None:
         return config
     return replace(config, home_networks=_networks(args.home_net))

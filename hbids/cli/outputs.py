@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from hbids import __version__
 from hbids.errors import UserInputError
 from hbids.eve.event import alert
-from hbids.eve.writer import EveWriter, open_output
+from hbids.eve.sinks import Beginning, open_sink, sink_for
 from hbids.signatures import in_force
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    from hbids.cli.outboxes import Outboxes
     from hbids.config import Config, Report
+    from hbids.eve.sinks import Sink
     from hbids.facts import Facts, Finding
     from hbids.stats.history import History
 
-__all__ = ["Outputs"]
+__all__ = ["Outputs", "cannot_write"]
+
+_MODE = 0o640
+"""Whoever reads what a sensor writes learns who is vulnerable."""
 
 
 class Outputs:
@@ -32,6 +39,9 @@ class Outputs:
     All are opened at once, so that a wrong path is told before the work and not after it: raises OSError with the
     file's name, or UserInputError when the options make no sense together. One that fails later is told in
     ``failures`` and left alone, the others go on.
+
+    A run over files waits until each sink has its events, and loses none. A sensor must not wait, and gives
+    ``outboxes`` for them.
     """
 
     def __init__(
@@ -39,13 +49,15 @@ class Outputs:
         args: argparse.Namespace,
         inputs: Iterable[str],
         config: Config,
-        eve_writer: Callable[[str], _Writer] = EveWriter,
+        outboxes: Outboxes | None = None,
     ) -> None:
         _refuse_clashes(args, inputs)
         self._output = config.output
         self._signatures = in_force(config.signatures) if args.eve or args.report else {}
-        self._eve = _Guarded(args.eve, eve_writer(args.eve)) if args.eve else None
-        self._summary = _Guarded(args.summary, open_output(args.summary)) if args.summary else None
+        sinks = [] if outboxes else [sink_for(each, config.sinks, Beginning.NEW) for each in args.eve or ()]
+        self._eve = [_Guarded(sink.name, _SinkWriter(sink)) for sink in sinks]
+        self._outboxes = outboxes
+        self._summary = _Guarded(args.summary, _open_new(args.summary)) if args.summary else None
         self._report = _Report(args.report, config.report) if args.report else None
         self._facts = _Guarded(args.facts, _facts_writer(args.facts)) if args.facts else None
 
@@ -70,9 +82,12 @@ class Outputs:
             self.write_event(alert(finding, self._signatures[finding.sid], self._output))
 
     def write_event(self, event: dict[str, Any]) -> None:
-        """Write an EVE event where events are wanted."""
-        if self._eve:
-            self._eve.write(event)
+        """Write an EVE event. It is out at once: alerts are few, and someone may be waiting for them."""
+        line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        for writer in self._eve:
+            writer.write(line)
+        if self._outboxes:
+            self._outboxes.put(line)
         if self._report and "flow" in event:
             self._report.evidence.add(event)
 
@@ -86,7 +101,7 @@ class Outputs:
             output.close()
 
     def _all(self) -> list[_Guarded]:
-        return [output for output in (self._eve, self._summary, self._report, self._facts) if output]
+        return [output for output in (*self._eve, self._summary, self._report, self._facts) if output]
 
 
 class _Writer(Protocol):
@@ -123,7 +138,7 @@ class _Report(_Guarded):
     def __init__(self, path: str, bounds: Report) -> None:
         from hbids.cli.report import Evidence
 
-        super().__init__(path, open_output(path))
+        super().__init__(path, _open_new(path))
         self._bounds = bounds
         self.evidence = Evidence(bounds.evidence)
 
@@ -135,14 +150,34 @@ class _Report(_Guarded):
         self.write(page(summary, history, self.evidence, self._bounds, made).encode())
 
 
+class _SinkWriter:
+    """A sink as a run over files uses it: open from the start, a line at a time."""
+
+    def __init__(self, sink: Sink) -> None:
+        open_sink(sink)
+        self._sink = sink
+        self.close = sink.close
+
+    def write(self, line: bytes) -> None:
+        self._sink.write([line])
+
+
 def cannot_write(path: str, error: OSError) -> str:
     """What to tell when an output fails."""
     name = "standard output" if path == "-" else path
     return f"{name}: cannot be written, {error.strerror or error}: what follows is missing there"
 
 
+def _open_new(path: str) -> IO[bytes]:
+    """Open a new file for writing, not readable for others; ``-`` is standard output. Raises OSError."""
+    if path == "-":
+        return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE), "wb")
+
+
 def _refuse_clashes(args: argparse.Namespace, inputs: Iterable[str]) -> None:
-    named = (("--eve", args.eve), ("--summary", args.summary), ("--report", args.report), ("--state", args.state))
+    eve = [("--eve", destination) for destination in args.eve or ()]
+    named = (*eve, ("--summary", args.summary), ("--report", args.report), ("--state", args.state))
     files = [(option, path) for option, path in named if path is not None]
     problems = [
         f"{one} and {other} both write to {path}: give one of them another path"

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
     for failure in outputs.failures:
         print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary, args.report) else sys.stdout)
+    print_verdict(summary, sys.stderr if "-" in (*(args.eve or ()), args.summary, args.report) else sys.stdout)
 
     if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
         return 3

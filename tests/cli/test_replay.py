@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,26 @@ def test_writes_alerts_and_summary(tmp_path: Path) -> None:
         counted[sid] = counted.get(sid, 0) + 1
     assert counted == told["alerts"]
     assert counted["1016102"] == 2
+
+
+def test_alerts_go_to_every_destination(tmp_path: Path) -> None:
+    eve, path = tmp_path / "eve.json", tmp_path / "eve.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        done = run_hbids("replay", LEAK, "--eve", eve, "--eve", f"unix:{path}", "--eve", "-")
+        connection = listener.accept()[0]
+        received = connection.makefile().read()
+        connection.close()
+    assert done.returncode == 0
+    assert alerts_in(done.stdout)
+    assert eve.read_text() == received == done.stdout
+
+
+def test_a_destination_that_is_not_there_fails(tmp_path: Path) -> None:
+    done = run_hbids("replay", LEAK, "--eve", f"unix:{tmp_path}/nobody", "--eve", tmp_path / "eve.json")
+    assert done.returncode == 1
+    assert f"unix:{tmp_path}/nobody: cannot be written, No such file" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--eve", "--summary"])

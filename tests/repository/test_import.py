@@ -10,7 +10,7 @@ import pytest
 import hbids
 from tests.conftest import REPOSITORY
 
-HEAVY = ("dpkt", "orjson", "pyarrow", "pyshark", "rich", "scapy", "yaml", "zstandard")
+HEAVY = ("dpkt", "orjson", "prometheus_client", "pyarrow", "pyshark", "redis", "rich", "scapy", "yaml", "zstandard")
 
 
 @pytest.fixture(scope="module")

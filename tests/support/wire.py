@@ -143,9 +143,9 @@ class Sniffer:
         return summary
 
 
-def eventually(condition: Callable[[], object]) -> None:
+def eventually(condition: Callable[[], object], what: str = "it") -> None:
     """Wait for what must come."""
     deadline = time.monotonic() + _PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "it did not come"
+        assert time.monotonic() < deadline, f"{what} did not come"
         time.sleep(0.02)

@@ -9,40 +9,59 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from hbids.eve.values import object_of, text_of
-from hbids.eve.writer import EveWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["ResumingEveWriter"]
+    from hbids.eve.sinks.file import FileSink
+
+__all__ = ["ResumingSink"]
 
 _TAIL_BYTES = 64 << 20
 """How much of the file is looked at: far more alerts than there can be between two saves of the state."""
 _MOST_IDS = 65_536
 
 
-class ResumingEveWriter:
-    """Appends events to ``path``, each alert once: what was written already, its ``alert_id`` tells. A line that was
-    cut off is taken away first. Every method raises OSError when the output cannot be written."""
+class ResumingSink:
+    """A file in which each alert stands once: what was written already, also by an earlier run, its ``alert_id`` tells.
+    A line that was cut off is taken away first."""
 
-    def __init__(self, path: str) -> None:
-        self._written = OrderedDict.fromkeys(_resumed(path)) if path != "-" else OrderedDict[str, None]()
-        self._writer = EveWriter(path, append=True)
+    must_open = True
 
-    def write(self, event: Mapping[str, Any]) -> None:
-        """Append one line, unless it is there."""
-        name = _alert_id(event)
+    def __init__(self, file: FileSink) -> None:
+        self.name = file.name
+        self._file = file
+        self._written: OrderedDict[str, None] = OrderedDict()
+        self._is_known = False
+
+    def open(self) -> None:
+        """Read what there is, and go on behind it."""
+        if not self._is_known:
+            self._written = OrderedDict.fromkeys(_resumed(self.name))
+            self._is_known = True
+        self._file.open()
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        """Those that are there already count as written."""
+        new: dict[int, str] = {}
+        for number, line in enumerate(lines):
+            name = _alert_id(_parsed(line))
+            if not name or (name not in self._written and name not in new.values()):
+                new[number] = name
+        count = self._file.write([lines[number] for number in new])
+        for name in [*new.values()][:count]:
+            self._note(name)
+        return len(lines) if count == len(new) else [*new][count]
+
+    def close(self) -> None:
+        """Close the file; what was written stays known."""
+        self._file.close()
+
+    def _note(self, name: str) -> None:
         if name:
-            if name in self._written:
-                return
             self._written[name] = None
             if len(self._written) > _MOST_IDS:
                 self._written.popitem(last=False)
-        self._writer.write(event)
-
-    def close(self) -> None:
-        """Close what was opened here."""
-        self._writer.close()
 
 
 def _resumed(path: str) -> list[str]:
