@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import Any
 
-from hbids.cli.options import add_analysis_options, add_output_options, config_of
+from hbids.cli.options import add_analysis_options, add_output_options, add_service_options, config_of
 
 __all__ = ["add_to"]
 
@@ -44,31 +43,24 @@ def add_to(commands: Any) -> None:
     )
     add_analysis_options(parser)
     add_output_options(parser)
+    add_service_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Listen until told to end, write what was asked for, print the verdict."""
     from hbids.capture.live import CannotListen
-    from hbids.cli.interrupt import StopRequest
-    from hbids.cli.outputs import Outputs, cannot_write
+    from hbids.cli.ending import end, refuse
     from hbids.cli.privileges import drop_privileges
-    from hbids.cli.verdict import print_verdict
+    from hbids.cli.service import Service
     from hbids.decode.engine import EngineUnavailable
     from hbids.errors import UserInputError
-    from hbids.facts import Verdict
     from hbids.pipeline.ears import Listening
     from hbids.pipeline.live import Sensor
 
     config = config_of(args)
-    if args.snaplen:
-        config = replace(config, capture=replace(config.capture, snap_bytes=args.snaplen))
     try:
-        outputs = Outputs(args, [], config)
-    except OSError as error:
-        print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
-        return 1
-    try:
+        service = Service(args, config)
         sensor = Sensor(
             *args.interfaces,
             config=config,
@@ -80,40 +72,31 @@ def run(args: argparse.Namespace) -> int:
                 promiscuous=not args.no_promiscuous,
                 hardware_time=args.hardware_timestamps,
             ),
-            on_event=outputs.write_event,
-            on_notice=_say,
-            facts_sink=outputs.facts_sink,
-            history=outputs.wants_history,
+            on_event=service.write_event,
+            on_notice=service.tell,
+            facts_sink=service.outputs.facts_sink,
+            history=service.outputs.wants_history,
+            before_save=service.outboxes.settle,
         )
+        drop_privileges(args.user, config.capture.memory_bytes)
+        service.start()
+    except OSError as error:
+        return refuse(error)
     except CannotListen as error:
         print(f"hbids: error: {error}", file=sys.stderr)
         return 1
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error
-    with StopRequest() as stop, sensor:
-        drop_privileges(args.user, config.capture.memory_bytes)
+    with service, sensor:
         sensor.start(args.state)
-        print("ready", file=sys.stderr, flush=True)
-        while sensor.is_listening and not stop.asked():
+        service.ready()
+        while sensor.is_listening and not service.stop_asked():
             sensor.step(_STEP_S)
+            service.look(sensor)
         has_failed = not sensor.is_listening
         result = sensor.close()
-    summary = result.summary()
-    outputs.close(summary, result.history)
-
-    for problem in result.problems:
-        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
-    for failure in outputs.failures:
-        print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (args.eve, args.summary, args.report) else sys.stdout)
-
-    if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
-        return 3
-    return 1 if has_failed or outputs.failures or result.problems else 0
-
-
-def _say(notice: str) -> None:
-    print(f"hbids: {notice}", file=sys.stderr, flush=True)
+        summary = service.close(result)
+    return end(args, summary, result.problems, service.outputs.failures) or int(has_failed)
 
 
 def _workers(text: str) -> int:

@@ -21,9 +21,20 @@ from hbids.fingerprints import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["count", "gravity", "headline", "leaked", "name_of", "print_verdict", "tools_of", "unseen"]
+__all__ = [
+    "HARMLESS",
+    "STYLES",
+    "count",
+    "gravity",
+    "headline",
+    "leaked",
+    "name_of",
+    "print_verdict",
+    "tools_of",
+    "unseen",
+]
 
-_STYLES = {
+STYLES = {
     Verdict.CLEAR: "bold green",
     Verdict.EXPOSED: "cyan",
     Verdict.PROBED: "yellow",
@@ -36,7 +47,7 @@ _ENDPOINTS_SHOWN = 20
 _SOURCES_SHOWN = 3
 _DROPS_SHOWN = 6
 
-_HARMLESS = {
+HARMLESS = {
     "datagrams_foreign",
     "dtls_records_replayed",
     "eap_repeated",
@@ -67,6 +78,7 @@ _UNSEEN = {
     "eap_malformed": "EAPOL packets whose EAP makes no sense",
     "eap_unasked": "EAP Responses that answer no Request that was seen",
     "endpoints_dropped": "endpoints beyond what a summary holds",
+    "events_lost": "events that a sink did not take (sinks in --summary)",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "clock_steps": "times the system's clock was set back so far that flows were begun anew",
     "fragments_malformed": "IP fragments that contradict the others of their packet",
@@ -120,7 +132,7 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
     endpoints = sorted(summary["endpoints"], key=gravity)
     worst = _verdict(endpoints[0]) if endpoints else Verdict.CLEAR
     console.print(
-        Text(headline(summary, endpoints), style=_STYLES[worst] if endpoints or summary["tls_sessions"] else "")
+        Text(headline(summary, endpoints), style=STYLES[worst] if endpoints or summary["tls_sessions"] else "")
     )
     console.print()
     if endpoints:
@@ -185,7 +197,7 @@ def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -
         row, verdict = _row(width), _verdict(endpoint)
         clear, overread, sealed = (endpoint[f"{kind}_requests"] for kind in ("heartbeat", "overread", "sealed"))
         asked = (f"{number:,}" for number in (clear + sealed, overread, sealed))
-        row.add_row(Text(name), Text(verdict.word, style=_STYLES[verdict]), *asked, leaked(endpoint))
+        row.add_row(Text(name), Text(verdict.word, style=STYLES[verdict]), *asked, leaked(endpoint))
         console.print(row)
         console.print(_item("   ", _circumstances(endpoint)))
     if hidden > 0:
@@ -257,7 +269,7 @@ def _looked_at(summary: Mapping[str, Any]) -> str:
 
 def unseen(drops: Mapping[str, int]) -> list[str]:
     """What could not be seen and how often, largest first."""
-    grave = sorted(((times, name) for name, times in drops.items() if times and name not in _HARMLESS), reverse=True)
+    grave = sorted(((times, name) for name, times in drops.items() if times and name not in HARMLESS), reverse=True)
     return [f"{times:,} {_UNSEEN.get(name, name)}" for times, name in grave]
 
 

@@ -126,6 +126,17 @@ class Detection:
         self.disabled += len(findings) - len(enabled)
         return enabled
 
+    def adopt(self, thresholds: Thresholds, signatures: UserSignatures | None) -> None:
+        """Judge by other thresholds and signatures from now on; what is remembered stays, but of signatures that users
+        wrote."""
+        self._of_heartbeats = [detector(thresholds) for detector in _OF_HEARTBEATS]  # which remember nothing
+        for detector in self._of_steps.values():
+            if isinstance(detector, UnansweredDetector):
+                detector.thresholds = thresholds
+        self._discipline.adopt(thresholds)
+        self._disabled = signatures.disabled if signatures else frozenset()
+        self._user = _user_detection(thresholds, signatures)
+
     def parts(self) -> dict[str, Part]:
         """What must not be forgotten from run to run."""
         return self._discipline.parts()

@@ -41,11 +41,15 @@ class Discipline:
     """Decides which findings are told."""
 
     def __init__(self, thresholds: Thresholds) -> None:
-        self._most_names = thresholds.alert_sources
-        self._window_ns = thresholds.alert_window_ns
+        self.adopt(thresholds)
         self._stories: Remembered[StoryKey, Story] = Remembered(MEMORY_ENTRIES)
         self._latest_ns = 0
         """Time of the last that was told."""
+
+    def adopt(self, thresholds: Thresholds) -> None:
+        """Tell by other thresholds from now on."""
+        self._most_names = thresholds.alert_sources
+        self._window_ns = thresholds.alert_window_ns
 
     def tell(self, table: str, findings: Iterable[Finding]) -> list[Finding]:
         """Those of the findings that are told, each with its ``alert_id``. They come in the order of the rows."""

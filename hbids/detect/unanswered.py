@@ -56,7 +56,8 @@ class UnansweredDetector:
     """See the module's docstring."""
 
     def __init__(self, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
+        self.thresholds = thresholds
+        """May be replaced at any time."""
         self._open: Remembered[int, dict[int, Asked]] = Remembered()
         """By flow, then by message."""
         self._series: Remembered[tuple[bytes, bytes, int, int], AskedInVain] = Remembered()
@@ -104,8 +105,8 @@ class UnansweredDetector:
         series = self._series.get(key) or AskedInVain([], 0)
         requests = series.requests + len(left)
         times_ns = [*series.times_ns, *[end_ns] * len(left)]
-        times_ns = [time_ns for time_ns in times_ns if end_ns - time_ns <= self._thresholds.unanswered_window_ns]
-        attempted = len(times_ns) >= self._thresholds.unanswered_messages or any(asked.dishonest for asked in left)
+        times_ns = [time_ns for time_ns in times_ns if end_ns - time_ns <= self.thresholds.unanswered_window_ns]
+        attempted = len(times_ns) >= self.thresholds.unanswered_messages or any(asked.dishonest for asked in left)
         self._series.put(key, AskedInVain([] if attempted else times_ns, requests))
         if not attempted and not any(self._silent_while_alive(asked.row, flow) for asked in left):
             return None
@@ -118,7 +119,7 @@ class UnansweredDetector:
         way = _way_back(row)
         waited_ns = int(flow["end_time_ns"]) - int(row["end_time_ns"])
         return bool(
-            waited_ns >= self._thresholds.unanswered_wait_ns
+            waited_ns >= self.thresholds.unanswered_wait_ns
             and flow[f"packets_{way}"] > row[f"packets_{way}"]
             and flow[f"gaps_{way}"] == 0
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Analysis:
         self.shapes = FlowShapes(config.memory, config.thresholds)
         self._detection = Detection(config.thresholds, config.signatures)
         self._ledger = EndpointLedger()
-        self._home = [ip_network(network) for network in config.home_networks]
+        self._home = _networks(config)
         self._on_finding = on_finding
         self._history = history
         self.alerts: Counter[int] = Counter()
@@ -66,6 +66,12 @@ class Analysis:
         """Tell what remains to be told."""
         for finding in self._detection.totals(self.statistics.current):
             self._tell(finding)
+
+    def adopt(self, config: Config) -> None:
+        """Judge by the thresholds, signatures and home networks of another configuration; what is remembered stays."""
+        self._home = _networks(config)
+        self.statistics.thresholds = self.shapes.thresholds = config.thresholds
+        self._detection.adopt(config.thresholds, config.signatures)
 
     def parts(self) -> dict[str, Part]:
         """What the next run shall know of this one."""
@@ -137,6 +143,10 @@ class Analysis:
         for name, kind in (("requests", Kind.REQUEST), ("responses", Kind.RESPONSE), ("malformed", Kind.MALFORMED)):
             self.heartbeats[name] += int(np.count_nonzero(clear & (kinds == kind)))
         self.heartbeats["overread_requests"] += int(np.count_nonzero(final & (heartbeats.overread > 0)))
+
+
+def _networks(config: Config) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(network) for network in config.home_networks]
 
 
 def _utc(time_ns: int) -> str:

@@ -38,9 +38,9 @@ class Sensor:
     """Listens to interfaces and judges what they bring, until it is closed.
 
     ``on_event`` gets EVE events as they are made: alerts, and statistics every ``capture.stats_interval_ns``.
-    ``on_notice`` gets what the operator should know meanwhile, in a line. Building it opens the interfaces, which takes
-    privileges; from then on none are needed. Raises UserInputError for what does not exist, CannotListen when the
-    system refuses.
+    ``on_notice`` gets what the operator should know meanwhile, in a line; ``before_save`` is called before the state
+    says what was told. Building it opens the interfaces, which takes privileges; from then on none are needed. Raises
+    UserInputError for what does not exist, CannotListen when the system refuses.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class Sensor:
         on_notice: Callable[[str], None] | None = None,
         facts_sink: Callable[[Facts], None] | None = None,
         history: bool = False,
+        before_save: Callable[[], None] | None = None,
     ) -> None:
+        self._before_save = before_save
         self._config = config or Config()
         self._on_event, self._facts_sink = on_event, facts_sink
         self._on_notice = on_notice or (lambda _: None)
@@ -74,7 +76,7 @@ class Sensor:
     def start(self, state: str | os.PathLike[str] | None = None) -> None:
         """Hear, from now on. Raises UserInputError when there is no going on from ``state``."""
         if state is not None:
-            self._keeper = Keeper(state, self._analysis, self._config)
+            self._keeper = Keeper(state, self._analysis, self._config, self._before_save)
         self._clocks = (time.monotonic(), time.process_time())
         self._counted_s = self._looked_s = self._clocks[0]
         for ears in self._ears:
@@ -108,9 +110,30 @@ class Sensor:
             self._judge(1.0)
         self._analysis.finish()
         self._count()
+        problems = self._keeper.close() if self._keeper else []
+        result = self._so_far()
+        result.problems += problems
+        return result
+
+    def summary(self) -> dict[str, Any]:
+        """The summary so far."""
+        return self._so_far().summary()
+
+    def adopt(self, config: Config) -> None:
+        """Judge and write by another configuration from now on, one that :meth:`Config.reloaded` gave."""
+        self._config = self._losses.config = config
+        self._signatures = in_force(config.signatures)
+        self._analysis.adopt(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for listener in self._listeners:
+            listener.stop()
+
+    def _so_far(self) -> Result:
         result = Result(self.engine, [interface.name for interface in self._interfaces], history=self._history)
-        if self._keeper:
-            result.problems += self._keeper.close()
         wall_s = round(time.monotonic() - self._clocks[0], 6)
         seconds = {"capture": wall_s, "wall": wall_s, "cpu": round(time.process_time() - self._clocks[1], 6)}
         result.endpoints = self._analysis.endpoints()
@@ -122,13 +145,6 @@ class Sensor:
         result.totals["interfaces"] = interfaces
         result.totals["alerts"] |= {str(sid): count for sid, count in self._alerts.items()}
         return result
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for listener in self._listeners:
-            listener.stop()
 
     def _judge(self, longest_s: float) -> None:
         steps = []

@@ -34,34 +34,35 @@ class LossWatch:
     """Compares the counters of interfaces from one interval to the next."""
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        self.config = config
+        """May be replaced at any time."""
         self._before: dict[str, tuple[int, int]] = {}
         self._told_ns: dict[str, int] = {}
 
     def alerts(self, time_ns: int, interfaces: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
         """EVE alerts for the interfaces that lost too much since the last call."""
         alerts = []
-        silenced = self._config.signatures is not None and BLIND in self._config.signatures.disabled
+        silenced = self.config.signatures is not None and BLIND in self.config.signatures.disabled
         for name, counters in interfaces.items():
             lost = sum(counters.get(loss, 0) for loss in _LOSSES)
             seen = counters.get("kernel_packets", counters["frames"]) + counters["kernel_ifdrops"]
             lost_before, seen_before = self._before.get(name, (0, 0))
             self._before[name] = lost, seen
             lost, seen = lost - lost_before, seen - seen_before
-            if silenced or lost * 1_000_000 <= seen * self._config.capture.loss_per_million:
+            if silenced or lost * 1_000_000 <= seen * self.config.capture.loss_per_million:
                 continue
             told_ns = self._told_ns.get(name)
-            if told_ns is None or time_ns - told_ns >= self._config.capture.loss_quiet_ns:
+            if told_ns is None or time_ns - told_ns >= self.config.capture.loss_quiet_ns:
                 self._told_ns[name] = time_ns
                 alerts.append(self._alert(time_ns, name, lost, seen))
         return alerts
 
     def _alert(self, time_ns: int, interface: str, lost: int, seen: int) -> dict[str, Any]:
-        signature = in_force(self._config.signatures)[BLIND]
+        signature = in_force(self.config.signatures)[BLIND]
         context = {
             "frames_lost": lost,
             "frames": seen,
-            "window_s": self._config.capture.stats_interval_ns / 1e9,
+            "window_s": self.config.capture.stats_interval_ns / 1e9,
         }
         event: dict[str, Any] = {
             "timestamp": timestamp(time_ns),
@@ -79,6 +80,6 @@ class LossWatch:
                 "context": {"hbids": context},
             },
         }
-        if self._config.output.sensor_name:
-            event["host"] = self._config.output.sensor_name
+        if self.config.output.sensor_name:
+            event["host"] = self.config.output.sensor_name
         return event

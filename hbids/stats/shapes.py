@@ -49,7 +49,8 @@ class FlowShapes:
     """Counts of the last days."""
 
     def __init__(self, memory: Memory, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
+        self.thresholds = thresholds
+        """May be replaced at any time."""
         self._services = KeyedTable(_SERVICE_FIELDS, memory.services)
         self._shapes = KeyedTable(_SHAPE_FIELDS, memory.shapes)
         """By shape and service."""
@@ -96,10 +97,10 @@ class FlowShapes:
         np.add.at(rows["flows"], (groups.of[recent].astype(np.int64), days[recent] % DAYS), 1)
         rows["last_ns"] = np.maximum(rows["last_ns"], groups.largest(end_ns))
 
-        judged = today & (known_days >= self._thresholds.anomaly_days)
+        judged = today & (known_days >= self.thresholds.anomaly_days)
         sources = groups.running_sums(self._new_takers(parties, marks, end_ns, judged), rows["sources"])
-        unusual = judged & (so_far >= np.maximum(self._thresholds.anomaly_flows, rows["most"][groups.of]))
-        unusual &= so_far >= sources * self._thresholds.anomaly_flows_per_source
+        unusual = judged & (so_far >= np.maximum(self.thresholds.anomaly_flows, rows["most"][groups.of]))
+        unusual &= so_far >= sources * self.thresholds.anomaly_flows_per_source
         told = groups.running_largest(unusual.astype(np.int64), rows["told"].astype(np.int64))
         news = np.flatnonzero(
             (told > groups.previous(told, rows["told"].astype(np.int64))) | (unusual & power_of_ten(so_far))
@@ -132,7 +133,7 @@ class FlowShapes:
         rows["day"][begun], rows["sources"][begun], rows["told"][begun] = self._today, 0, 0
         days = np.clip(known_days[begun], 0, DAYS - 1)
         for count in np.flatnonzero(np.bincount(days)).tolist():
-            if count < self._thresholds.anomaly_days:
+            if count < self.thresholds.anomaly_days:
                 continue
             chosen = days == count
             before = flows[chosen][:, (self._today - np.arange(1, count + 1)) % DAYS]
@@ -141,7 +142,7 @@ class FlowShapes:
             rows["usual"][begun[chosen]] = usual
             # Counts of rare things spread by their root, whatever the deviations of some days happen to be.
             spread = np.maximum(spread, np.sqrt(usual))
-            rows["most"][begun[chosen]] = usual + self._thresholds.anomaly_deviations * spread
+            rows["most"][begun[chosen]] = usual + self.thresholds.anomaly_deviations * spread
 
     def _new_takers(self, parties: Parties, marks: Words, end_ns: Integers, judged: Flags) -> Integers:
         """1 for the first of the judged flows of a source today."""

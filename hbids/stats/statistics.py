@@ -52,7 +52,8 @@ class Statistics:
     """Counters of heartbeats. Each table's key ends with the endpoint; before it stands what is counted there."""
 
     def __init__(self, memory: Memory, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
+        self.thresholds = thresholds
+        """May be replaced at any time."""
         self._quiet_ns = memory.quiet_ns
         self.endpoints = CountersOfMany(memory.endpoints, memory.quiet_ns, news.ENDPOINT_FIELDS)
         """By address, and port, side and transport."""
@@ -89,7 +90,7 @@ class Statistics:
         endpoint = self.endpoints.count(parties.victims, events)
         source = self.sources.count((*parties.sources, parties.endpoints), events)
         burst = self._bursts(source, entries)
-        new = burst == self._thresholds.flood_messages
+        new = burst == self.thresholds.flood_messages
         newcomers = self._newcomers(source, entries)
         new |= self._new_at_endpoint(endpoint, entries) | self._first(endpoint, newcomers, "newcomers")
 
@@ -227,7 +228,7 @@ class Statistics:
             groups = self.sources.groups(source.numbers[requests])
             rows = self.sources.rows[groups.members]
             times_ns = entries.events["start_ns"][requests]
-            burst[requests] = count_bursts(rows, groups, times_ns, self._thresholds.flood_window_ns)
+            burst[requests] = count_bursts(rows, groups, times_ns, self.thresholds.flood_window_ns)
             for name, *_ in BURST_FIELDS:
                 self.sources.rows[name][groups.members] = rows[name]
         return burst
@@ -254,7 +255,7 @@ class Statistics:
         rows["verdict"] = worst[groups.last]
         worth = np.flatnonzero(told)
         times_ns = entries.events["end_ns"][worth]
-        window_ns = self._thresholds.alert_window_ns
+        window_ns = self.thresholds.alert_window_ns
         kinds = answers[worth].astype(np.int64) + entries.leaked[worth]
         new[worth] |= news.begin_windows(rows, groups.of[worth].astype(np.int64), times_ns, kinds, window_ns)
         for name in ("verdict", "begun_ns", "next_ns"):
@@ -307,7 +308,7 @@ class Statistics:
 
     def _judge(self, reach: Reach, taken: Running) -> Flags:
         """Where it becomes a harvest, or another kind of it, and where a harvest makes a larger round number."""
-        taken["standing"] = standing(reach, taken, self._thresholds)
+        taken["standing"] = standing(reach, taken, self.thresholds)
         self._tables()[reach].keep(taken, "standing")
         return taken.changes("standing") | ((taken["standing"] > 0) & news.power_of_ten(taken["answers"]))
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from hbids.cli.service import Service
 from hbids.config import Limits
 from hbids.decode.engine import native_available
 from hbids.pipeline import Analysis, live
@@ -52,6 +53,10 @@ def counters_of_live_interfaces() -> set[str]:
     return {*LIVE_DROPS, *re.findall(r'"(\w+)": steps', inspect.getsource(live))}
 
 
+def counters_of_sinks() -> set[str]:
+    return set(re.findall(r'\["drops"\]\["(\w+)"\]', inspect.getsource(Service)))
+
+
 @pytest.mark.parametrize(
     "counters",
     [
@@ -60,6 +65,7 @@ def counters_of_live_interfaces() -> set[str]:
         counters_behind_the_facts,
         counters_of_events,
         counters_of_live_interfaces,
+        counters_of_sinks,
     ],
 )
 def test_every_counter_is_explained(counters: object) -> None:
@@ -71,7 +77,7 @@ def test_every_counter_is_explained(counters: object) -> None:
 
 def test_no_counter_is_explained_that_does_not_exist() -> None:
     existing = counters_of_the_reference() | counters_of_the_native_engine() | counters_behind_the_facts()
-    existing |= counters_of_events() | counters_of_live_interfaces()
+    existing |= counters_of_events() | counters_of_live_interfaces() | counters_of_sinks()
     assert DOCUMENTED - existing == set()
 
 
