@@ -24,9 +24,9 @@ _REQUEST = bytes.fromhex("18 0303 0003 01 4000")
 _ANSWER = bytes.fromhex("18 0303 4000 02 4000") + bytes(LEAKED_BYTES)
 
 
-def attack(number: int) -> list[Bytes]:
+def attack(number: int, server_port: int = 443) -> list[Bytes]:
     """Its frames, one after the other. ``number``, which no flow of the flood has, gives the client's address."""
-    flows, random = Flows(range(number, number + 1), 443), np.random.default_rng(number)
+    flows, random = Flows(range(number, number + 1), server_port), np.random.default_rng(number)
     flows.addresses[Side.SERVER][:] = int.from_bytes(map(int, SERVER.split(".")), "big")
     next_sequence = {Side.CLIENT: 1_000, Side.SERVER: 2_000}
     frames: list[Bytes] = []

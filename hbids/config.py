@@ -405,7 +405,6 @@ class Config:
 
 _AT_START = ("limits", "memory", "capture", "eve", "report", "sinks")
 
-
 _Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report, Sinks)
 
 

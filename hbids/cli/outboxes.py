@@ -11,22 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hbids.config import Sinks
-    from hbids.eve.sinks import OutboxCounts
+    from hbids.eve.sinks import Beginning, OutboxCounts
 
 __all__ = ["Outboxes"]
 
 _LEAST_CLOSE_S = 0.25
 """Even when the end took long already: sinks that work need no more."""
 
+_SETTLE_S = 0.2
+"""A sink that needs longer is slow, and must not hold up the judging."""
+_SETTLE_STEP_S = 0.001
+
 
 class Outboxes:
-    """An outbox for each destination of ``--eve``. ``tell`` gets a line when one fails, and when it works again.
+    """An outbox for each destination of ``--eve``. ``tell`` gets a line of text when one fails, and when it works
+    again.
 
     Raises UserInputError, or OSError with the name of what must open and cannot.
     """
 
-    def __init__(self, destinations: Iterable[str], settings: Sinks, tell: Callable[[str], None]) -> None:
-        sinks = [sink_for(destination, settings, replace=False) for destination in destinations]
+    def __init__(
+        self, destinations: Iterable[str], settings: Sinks, beginning: Beginning, tell: Callable[[str], None]
+    ) -> None:
+        sinks = [sink_for(destination, settings, beginning) for destination in destinations]
         self._outboxes = [Outbox(sink, settings, tell) for sink in sinks]
         self._close_s = settings.close_ns / 1e9
 
@@ -48,6 +55,14 @@ class Outboxes:
     def counts(self) -> dict[str, OutboxCounts]:
         """How they fare, by their names."""
         return {outbox.name: outbox.counts() for outbox in self._outboxes}
+
+    def settle(self) -> None:
+        """Wait a moment for sinks that work to have what they were handed: before a state says that it was told."""
+        deadline_s = time.monotonic() + _SETTLE_S
+        while any(counts.queued and not counts.failure for counts in self.counts().values()):
+            if time.monotonic() > deadline_s:
+                return
+            time.sleep(_SETTLE_STEP_S)
 
     def close(self, began_s: float) -> None:
         """Write what waits, as far as time allows; the end began at ``began_s`` of the monotonic clock."""

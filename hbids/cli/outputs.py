@@ -14,7 +14,7 @@ import orjson
 from hbids import __version__
 from hbids.errors import UserInputError
 from hbids.eve.event import alert
-from hbids.eve.sinks import FileSink, ResumedFile, Sink, open_sink, sink_for
+from hbids.eve.sinks import Beginning, open_sink, sink_for
 from hbids.signatures import in_force
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hbids.cli.outboxes import Outboxes
     from hbids.config import Config, Report
+    from hbids.eve.sinks import Sink
     from hbids.facts import Facts, Finding
     from hbids.stats.history import History
 
@@ -39,8 +40,8 @@ class Outputs:
     file's name, or UserInputError when the options make no sense together. One that fails later is told in
     ``failures`` and left alone, the others go on.
 
-    A run over files waits until each sink has its events, and loses none; one that may ``resume`` where another was cut
-    off writes no alert twice into a file. A sensor must not wait, and gives ``outboxes`` for them.
+    A run over files waits until each sink has its events, and loses none. A sensor must not wait, and gives
+    ``outboxes`` for them.
     """
 
     def __init__(
@@ -49,14 +50,11 @@ class Outputs:
         inputs: Iterable[str],
         config: Config,
         outboxes: Outboxes | None = None,
-        *,
-        resume: bool = False,
     ) -> None:
         _refuse_clashes(args, inputs)
         self._output = config.output
         self._signatures = in_force(config.signatures) if args.eve or args.report else {}
-        destinations = () if outboxes else args.eve or ()
-        sinks = [_sink(destination, config, resume=resume) for destination in destinations]
+        sinks = [] if outboxes else [sink_for(each, config.sinks, Beginning.NEW) for each in args.eve or ()]
         self._eve = [_Guarded(sink.name, _SinkWriter(sink)) for sink in sinks]
         self._outboxes = outboxes
         self._summary = _Guarded(args.summary, _open_new(args.summary)) if args.summary else None
@@ -90,7 +88,7 @@ class Outputs:
             writer.write(line)
         if self._outboxes:
             self._outboxes.put(line)
-        if self._report and event["event_type"] == "alert":
+        if self._report and "flow" in event:
             self._report.evidence.add(event)
 
     def close(self, summary: dict[str, Any], history: History | None = None) -> None:
@@ -150,11 +148,6 @@ class _Report(_Guarded):
 
         made = f"Made {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC by hbids {__version__}"
         self.write(page(summary, history, self.evidence, self._bounds, made).encode())
-
-
-def _sink(destination: str, config: Config, *, resume: bool) -> Sink:
-    sink = sink_for(destination, config.sinks, replace=not resume)
-    return ResumedFile(sink) if resume and isinstance(sink, FileSink) else sink
 
 
 class _SinkWriter:

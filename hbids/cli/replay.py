@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from hbids.cli.options import add_analysis_options, add_output_options, config_of
@@ -33,21 +32,19 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write what was asked for, print the verdict."""
+    from hbids.cli.ending import end, refuse
     from hbids.cli.interrupt import StopRequest
-    from hbids.cli.outputs import Outputs, cannot_write
+    from hbids.cli.outputs import Outputs
     from hbids.cli.progress import ProgressBar
-    from hbids.cli.verdict import print_verdict
     from hbids.decode.engine import EngineUnavailable
     from hbids.errors import UserInputError
-    from hbids.facts import Verdict
     from hbids.pipeline import replay
 
     config = config_of(args)
     try:
         outputs = Outputs(args, args.inputs, config)
     except OSError as error:
-        print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
-        return 1
+        return refuse(error)
     try:
         with StopRequest() as stop, ProgressBar() as progress:
             result = replay(
@@ -66,13 +63,4 @@ def run(args: argparse.Namespace) -> int:
         raise UserInputError([str(error)]) from error
     summary = result.summary()
     outputs.close(summary, result.history)
-
-    for problem in result.problems:
-        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
-    for failure in outputs.failures:
-        print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (*(args.eve or ()), args.summary, args.report) else sys.stdout)
-
-    if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
-        return 3
-    return 1 if outputs.failures or any(problem.severity == "error" for problem in result.problems) else 0
+    return end(args, summary, result.problems, outputs.failures)

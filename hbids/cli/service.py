@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from hbids.cli.ending import text_stream
 from hbids.cli.interrupt import Hangup, StopRequest
 from hbids.cli.notify import ServiceManager
 from hbids.cli.options import config_of
@@ -16,15 +17,19 @@ from hbids.cli.outboxes import Outboxes
 from hbids.cli.outputs import Outputs
 from hbids.cli.view import View, sentence
 from hbids.errors import UserInputError
+from hbids.eve.event import alert
+from hbids.eve.sinks import Beginning
+from hbids.signatures import in_force
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from hbids.cli.metrics import Metrics
     from hbids.cli.top import Top
     from hbids.config import Config
-    from hbids.facts import Facts
+    from hbids.facts import Finding
+    from hbids.pipeline import Result
 
 __all__ = ["Sensor", "Service"]
 
@@ -49,12 +54,19 @@ class Sensor(Protocol):
 class Service:
     """While entered, a long run's outputs and whatever watches it.
 
-    ``inputs`` are the paths it reads. Building it opens all outputs; then, when no more privileges are needed,
-    :meth:`start` starts the threads behind them. Both raise OSError with the name of what cannot be opened, or
-    UserInputError. :meth:`look` is to be called often, several times a second.
+    ``inputs`` are the paths it reads; ``beginning`` says what becomes of files of events. Building it opens all
+    outputs; then, when no more privileges are needed, :meth:`start` starts the threads behind them. Both raise OSError
+    with the name of what cannot be opened, or UserInputError. :meth:`look` is to be called often, several times a
+    second.
     """
 
-    def __init__(self, args: argparse.Namespace, config: Config, inputs: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        config: Config,
+        inputs: Iterable[str] = (),
+        beginning: Beginning = Beginning.APPENDED,
+    ) -> None:
         self._args, self._config = args, config
         self._started_s = time.monotonic()
         self._looked_s, self._pause_s = -_LOOK_S, _LOOK_S
@@ -65,14 +77,15 @@ class Service:
         self._stop, self._hangup = StopRequest(), Hangup()
         self._top: Top | None = None
         self._metrics: Metrics | None = None
-        self._outboxes = Outboxes(args.eve or (), config.sinks, self.tell)
-        self._outputs = Outputs(args, inputs, config, self._outboxes)
+        self._signatures = in_force(config.signatures)
+        self.outboxes = Outboxes(args.eve or (), config.sinks, beginning, self.tell)
+        self.outputs = Outputs(args, inputs, config, self.outboxes)
 
     def start(self) -> None:
         """Begin to write, and to answer."""
         if self._args.metrics:
             self._metrics = _metrics(self._args.metrics)
-        self._outboxes.start()
+        self.outboxes.start()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -81,7 +94,7 @@ class Service:
             if self._args.top:
                 from hbids.cli.top import Top
 
-                self._top = stack.enter_context(Top(self.text_stream))
+                self._top = stack.enter_context(Top(text_stream(self._args)))
             self._stack = stack.pop_all()
         return self
 
@@ -91,19 +104,13 @@ class Service:
         for message in self._untold:
             print(message, file=sys.stderr)
 
-    @property
-    def text_stream(self) -> Any:
-        """Where text for people goes: not where an output goes."""
-        return sys.stderr if "-" in (*(self._args.eve or ()), self._args.summary, self._args.report) else sys.stdout
-
-    @property
-    def facts_sink(self) -> Callable[[Facts], None] | None:
-        """Where fact tables go; None when nobody wants them."""
-        return self._outputs.facts_sink
+    def write_finding(self, finding: Finding) -> None:
+        """Take a finding as it is made; neither waits nor fails."""
+        self.write_event(alert(finding, self._signatures[finding.sid], self._config.output))
 
     def write_event(self, event: dict[str, Any]) -> None:
         """Take an EVE event as it is made; neither waits nor fails."""
-        self._outputs.write_event(event)
+        self.outputs.write_event(event)
         if self._top and event["event_type"] == "alert":
             self._top.add_alert(event)
 
@@ -141,21 +148,21 @@ class Service:
             self._pause_s = max(_LOOK_S, _LOOK_SHARE * (time.monotonic() - now_s))
         self._manager.alive(sentence(self._view) if self._view else "")
 
-    def close(self, summary: dict[str, Any]) -> list[str]:
-        """Write what waits, add to the summary how the sinks fared, and write that, too; a line of text for each output
-        that failed."""
+    def close(self, result: Result) -> dict[str, Any]:
+        """Write what waits, and give the summary, which tells how the sinks fared, too; it is written by then."""
         self._manager.stopping()
-        self._outboxes.close(self._stop.asked_s or time.monotonic())
-        summary["sinks"] = {name: counts.summary() for name, counts in self._outboxes.counts().items()}
+        summary = result.summary()
+        self.outboxes.close(self._stop.asked_s or time.monotonic())
+        summary["sinks"] = {name: counts.summary() for name, counts in self.outboxes.counts().items()}
         lost = sum(sink["lost"] for sink in summary["sinks"].values())
         if lost:
             summary["drops"]["events_lost"] = lost
-        self._outputs.close(summary)
-        return self._outputs.failures
+        self.outputs.close(summary, result.history)
+        return summary
 
     def _take_numbers(self, summary: Mapping[str, Any]) -> None:
         before = View(self._view.summary, {}, self._view.running_s) if self._view else None
-        self._view = View(summary, self._outboxes.counts(), time.monotonic() - self._started_s, before)
+        self._view = View(summary, self.outboxes.counts(), time.monotonic() - self._started_s, before)
         if self._metrics:
             self._metrics.update(summary, self._view.sinks, self._reloads)
         if self._top:
@@ -164,7 +171,7 @@ class Service:
     def _reload(self, sensor: Sensor) -> None:
         """Open files anew, and take the configuration as a whole or not at all."""
         self._manager.reloading()
-        self._outboxes.reopen()
+        self.outboxes.reopen()
         try:
             config = config_of(self._args)
         except UserInputError as error:
@@ -175,6 +182,7 @@ class Service:
         else:
             self._reloads["done"] += 1
             self._config, waiting = self._config.reloaded(config)
+            self._signatures = in_force(self._config.signatures)
             sensor.adopt(self._config)
             self.tell("files opened anew, configuration read again")
             for name in waiting:

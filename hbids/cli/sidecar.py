@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hbids.cli.options import add_analysis_options, add_output_options, config_of
+from hbids.cli.options import add_analysis_options, add_output_options, add_service_options, config_of
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
     import argparse
+
+    from hbids.config import Config
 
 __all__ = ["add_to"]
 
@@ -33,57 +34,82 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--check", metavar="FILE", help="say what a suricata.yaml lacks for which evidence, and end")
     add_analysis_options(parser)
     add_output_options(parser)
+    add_service_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, write what was asked for, print the verdict."""
-    from hbids.cli.interrupt import StopRequest
-    from hbids.cli.outputs import Outputs, cannot_write
-    from hbids.cli.verdict import print_verdict
     from hbids.decode.engine import EngineUnavailable
-    from hbids.facts import Verdict
-    from hbids.pipeline.eve_inputs import read_on, read_once
-    from hbids.pipeline.sidecar import Sidecar
 
     if args.check:
         return _check(args.check)
     if not args.inputs:
         raise UserInputError(["no input: give the path of Suricata's eve.json, or --check with that of suricata.yaml"])
-    config = config_of(args)
+    if args.once and (args.top or args.metrics):
+        raise UserInputError(["--top and --metrics watch a sidecar that goes on: leave them out, or --once"])
     try:
-        outputs = Outputs(args, args.inputs, config, resume=not args.once)
-    except OSError as error:
-        print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
-        return 1
-    try:
-        sidecar = Sidecar(
-            config=config,
-            engine=args.engine,
-            on_finding=outputs.write_finding,
-            facts_sink=outputs.facts_sink,
-            state=args.state,
-            history=outputs.wants_history,
-        )
+        return _read_once(args, config_of(args)) if args.once else _read_on(args, config_of(args))
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error
+
+
+def _read_once(args: argparse.Namespace, config: Config) -> int:
+    from hbids.cli.ending import end, refuse
+    from hbids.cli.interrupt import StopRequest
+    from hbids.cli.outputs import Outputs
+    from hbids.pipeline.eve_inputs import read_once
+    from hbids.pipeline.sidecar import Sidecar
+
+    try:
+        outputs = Outputs(args, args.inputs, config)
+    except OSError as error:
+        return refuse(error)
+    sidecar = Sidecar(
+        config=config,
+        engine=args.engine,
+        on_finding=outputs.write_finding,
+        facts_sink=outputs.facts_sink,
+        state=args.state,
+        history=outputs.wants_history,
+    )
     with StopRequest() as stop:
-        if args.once:
-            result = read_once(sidecar, args.inputs, config.eve, stop=stop.asked)
-        else:
-            result = read_on(sidecar, args.inputs, config.eve, stop=stop.asked, on_ready=_say_ready)
+        result = read_once(sidecar, args.inputs, config.eve, stop=stop.asked)
     summary = result.summary()
     outputs.close(summary, result.history)
+    return end(args, summary, result.problems, outputs.failures)
 
-    for problem in result.problems:
-        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
-    for failure in outputs.failures:
-        print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, sys.stderr if "-" in (*(args.eve or ()), args.summary, args.report) else sys.stdout)
 
-    if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
-        return 3
-    return 1 if outputs.failures or any(problem.severity == "error" for problem in result.problems) else 0
+def _read_on(args: argparse.Namespace, config: Config) -> int:
+    from hbids.cli.ending import end, refuse
+    from hbids.cli.service import Service
+    from hbids.eve.sinks import Beginning
+    from hbids.pipeline.eve_inputs import read_on
+    from hbids.pipeline.sidecar import Sidecar
+
+    try:
+        service = Service(args, config, args.inputs, Beginning.RESUMED)
+        service.start()
+    except OSError as error:
+        return refuse(error)
+    sidecar = Sidecar(
+        config=config,
+        engine=args.engine,
+        on_finding=service.write_finding,
+        facts_sink=service.outputs.facts_sink,
+        state=args.state,
+        history=service.outputs.wants_history,
+        before_save=service.outboxes.settle,
+    )
+
+    def stop() -> bool:
+        service.look(sidecar)
+        return service.stop_asked()
+
+    with service:
+        result = read_on(sidecar, args.inputs, config.eve, stop=stop, on_ready=service.ready)
+        summary = service.close(result)
+    return end(args, summary, result.problems, service.outputs.failures)
 
 
 def _check(path: str) -> int:
@@ -98,7 +124,3 @@ def _check(path: str) -> int:
         return 1
     print(f"{path}: gives all the evidence there is")
     return 0
-
-
-def _say_ready() -> None:
-    print("hbids: ready", file=sys.stderr, flush=True)

@@ -50,13 +50,11 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Listen until told to end, write what was asked for, print the verdict."""
     from hbids.capture.live import CannotListen
-    from hbids.cli.outputs import cannot_write
+    from hbids.cli.ending import end, refuse
     from hbids.cli.privileges import drop_privileges
     from hbids.cli.service import Service
-    from hbids.cli.verdict import print_verdict
     from hbids.decode.engine import EngineUnavailable
     from hbids.errors import UserInputError
-    from hbids.facts import Verdict
     from hbids.pipeline.ears import Listening
     from hbids.pipeline.live import Sensor
 
@@ -76,13 +74,14 @@ def run(args: argparse.Namespace) -> int:
             ),
             on_event=service.write_event,
             on_notice=service.tell,
-            facts_sink=service.facts_sink,
+            facts_sink=service.outputs.facts_sink,
+            history=service.outputs.wants_history,
+            before_save=service.outboxes.settle,
         )
         drop_privileges(args.user, config.capture.memory_bytes)
         service.start()
     except OSError as error:
-        print(f"hbids: error: {cannot_write(error.filename, error)}", file=sys.stderr)
-        return 1
+        return refuse(error)
     except CannotListen as error:
         print(f"hbids: error: {error}", file=sys.stderr)
         return 1
@@ -96,18 +95,8 @@ def run(args: argparse.Namespace) -> int:
             service.look(sensor)
         has_failed = not sensor.is_listening
         result = sensor.close()
-        summary = result.summary()
-        failures = service.close(summary)
-
-    for problem in result.problems:
-        print(f"hbids: {problem.severity}: {problem}", file=sys.stderr)
-    for failure in failures:
-        print(f"hbids: error: {failure}", file=sys.stderr)
-    print_verdict(summary, service.text_stream)
-
-    if args.fail_on and any(Verdict[endpoint["verdict"].upper()] >= args.fail_on for endpoint in summary["endpoints"]):
-        return 3
-    return 1 if has_failed or failures or result.problems else 0
+        summary = service.close(result)
+    return end(args, summary, result.problems, service.outputs.failures) or int(has_failed)
 
 
 def _workers(text: str) -> int:

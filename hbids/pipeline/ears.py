@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from hbids.capture.live import LACKS, CannotListen, Interface, PortableSource, compile_filter, tap_of
 from hbids.decode.engine import native_available, open_engine
 from hbids.errors import UserInputError
+from hbids.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from hbids.config import Config, Limits
     from hbids.decode.engine import Engine
     from hbids.decode.native import NativeEngine
-    from hbids.facts import Facts
 
 __all__ = ["BACKENDS", "Ears", "Listening", "open_ears"]
 
@@ -31,6 +31,10 @@ _LONGEST_WAIT_MS = 200
 
 _MOST_MS = 20
 """On a busy one, facts are handed over so often."""
+
+
+_SLACK_S = 0.02
+"""For the kernel's timers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,14 @@ class Listening:
 class Ears(Protocol):
     """Some interfaces and the decoder of what they bring."""
 
+    delay_s: float
+    """What reached an interface is here after this time."""
+
     def start(self) -> None:
         """Hear, from now on."""
+
+    def stop(self) -> None:
+        """Hear nothing new; what has come is still to be learnt from."""
 
     def step(self) -> Facts:
         """What was learnt since the last call; comes back within a fraction of a second. Raises OSError when an
@@ -98,12 +108,17 @@ class RingEars:
         self._engine = engine
         self._taps = _native.Taps()
         self._names = list(taps)
+        self.delay_s = _SLACK_S + max(tap.block_timeout_ms for tap in taps.values()) / 1e3
         self.groups = {name: self._taps.open(tap, shares[name]) for name, tap in taps.items()}
         """What other ears must join to share an interface's frames."""
 
     def start(self) -> None:
         """Hear, from now on."""
         self._taps.start()
+
+    def stop(self) -> None:
+        """Hear nothing new."""
+        self._taps.stop()
 
     def step(self) -> Facts:
         """What was heard since the last call."""
@@ -158,17 +173,26 @@ def _share(limits: Limits, workers: int) -> Limits:
 class PortableEars:
     """Frames that scapy brings, and any engine."""
 
+    delay_s = 0.0
+
     def __init__(self, engine: Engine, source: PortableSource) -> None:
         self._engine = engine
         self._source = source
+        self._stopped = False
 
     def start(self) -> None:
         """Drop what was heard before its time."""
         while len(self._source.next_batch(0).frames):
             pass
 
+    def stop(self) -> None:
+        """Hear nothing at all: what waits cannot be told from what is new."""
+        self._stopped = True
+
     def step(self) -> Facts:
         """What was heard since the last call."""
+        if self._stopped:
+            return Facts.empty()
         batch = self._source.next_batch(_LONGEST_WAIT_MS / 1e3)
         return self._engine.feed(batch) if len(batch.frames) else self._engine.tick(time.time_ns())
 

@@ -30,7 +30,7 @@ def read_once(
 ) -> Result:
     """Read files of EVE lines, plain or compressed, one after the other, and end. What cannot be read is told in
     ``Result.problems``; ``stop`` is asked now and then."""
-    sources, problems = [], []
+    problems = []
     for path in inputs:
         try:
             source = open_source(path)
@@ -38,7 +38,7 @@ def read_once(
             why = getattr(error, "strerror", None) or error
             problems.append(Problem("error", path, None, f"cannot be read, {why}: give the path of an eve.json"))
             continue
-        sources.append(path)
+        sidecar.sources.append(path)
         cutter = LineCutter(limits.line_bytes)
         taken = 0
         try:
@@ -51,7 +51,7 @@ def read_once(
         finally:
             source.close()
         sidecar.counts["too_long"] += cutter.too_long
-    return sidecar.finish(sources, problems)
+    return sidecar.finish(problems)
 
 
 def read_on(
@@ -64,6 +64,7 @@ def read_on(
 ) -> Result:
     """Follow files as Suricata writes and rotates them, until ``stop`` says so; ``on_ready`` is called once nothing
     that is written will be missed any more."""
+    sidecar.sources = patterns
     follower = Follower(patterns, limits.line_bytes, sidecar.places)
     if not sidecar.places:
         follower.begin(time.time_ns())
@@ -89,7 +90,7 @@ def read_on(
     problems = [Problem("warning", ", ".join(patterns), None, text) for text in follower.problems]
     lag_bytes = follower.lag_bytes
     follower.close()
-    result = sidecar.finish(patterns, problems)
+    result = sidecar.finish(problems)
     result.totals["eve"] |= {"lag_bytes": lag_bytes, "rotations": follower.counters["rotations"]}
     result.totals["eve"] |= {"truncations": follower.counters["truncations"]}
     return result

@@ -10,7 +10,7 @@ from hbids.capture import Problem
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hbids.config import Config
     from hbids.state import Part
@@ -32,8 +32,16 @@ class Keeper:
     """Keeps an analysis in a state file, from run to run, for all ways of use: what a crash may lose is what came since
     the last save. A file that cannot be written is left alone from then on."""
 
-    def __init__(self, path: str | os.PathLike[str], analysis: Remembering, config: Config) -> None:
-        """Raises UserInputError when the file cannot be gone on from."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        analysis: Remembering,
+        config: Config,
+        before_save: Callable[[], None] | None = None,
+    ) -> None:
+        """``before_save`` sees to it that what was told is out. Raises UserInputError when the file cannot be gone on
+        from."""
+        self._before_save = before_save or (lambda: None)
         from hbids.state import StateFile
 
         self._file = StateFile(os.fspath(path))
@@ -63,6 +71,7 @@ class Keeper:
         self._saved_s = time.monotonic()
         if self._problems:
             return
+        self._before_save()
         try:
             self._file.save(self._analysis.parts())
         except OSError as error:

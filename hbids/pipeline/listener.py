@@ -71,11 +71,19 @@ class Listener(threading.Thread):
             if time.monotonic() - counted_s >= _COUNT_INTERVAL_S:
                 self._count()
                 counted_s = time.monotonic()
-        self._hand_over(self._ears.step())  # what the kernel still held
+        self._ears.stop()
+        time.sleep(self._ears.delay_s)
+        before, heard = -1, self._packets()
+        while before < heard:  # what the kernel still held
+            self._hand_over(self._ears.step())
+            before, heard = heard, self._packets()
 
     def _hand_over(self, facts: Facts) -> None:
         if len(facts.heartbeats) or len(facts.sessions) or len(facts.flows):
             self._steps.put(facts)
+
+    def _packets(self) -> int:
+        return self._ears.decoder_counters()["packets"]
 
     def _count(self) -> None:
         self.decoder_counters = self._ears.decoder_counters()

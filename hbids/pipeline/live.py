@@ -19,7 +19,8 @@ from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.listener import Listener
 from hbids.pipeline.losses import LIVE_DROPS, LossWatch
 from hbids.pipeline.result import Result, together, totals
-from hbids.signatures import shipped
+from hbids.signatures import in_force
+from hbids.stats.history import History
 
 if TYPE_CHECKING:
     import os
@@ -37,9 +38,9 @@ class Sensor:
     """Listens to interfaces and judges what they bring, until it is closed.
 
     ``on_event`` gets EVE events as they are made: alerts, and statistics every ``capture.stats_interval_ns``.
-    ``on_notice`` gets what the operator should know meanwhile, in a line. Building it opens the interfaces, which takes
-    privileges; from then on none are needed. Raises UserInputError for what does not exist, CannotListen when the
-    system refuses.
+    ``on_notice`` gets what the operator should know meanwhile, in a line; ``before_save`` is called before the state
+    says what was told. Building it opens the interfaces, which takes privileges; from then on none are needed. Raises
+    UserInputError for what does not exist, CannotListen when the system refuses.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class Sensor:
         on_event: Callable[[dict[str, Any]], None],
         on_notice: Callable[[str], None] | None = None,
         facts_sink: Callable[[Facts], None] | None = None,
+        history: bool = False,
+        before_save: Callable[[], None] | None = None,
     ) -> None:
+        self._before_save = before_save
         self._config = config or Config()
         self._on_event, self._facts_sink = on_event, facts_sink
         self._on_notice = on_notice or (lambda _: None)
@@ -59,7 +63,9 @@ class Sensor:
         self._steps = Listener.queue()
         self._listeners = [Listener(ears, self._steps, number) for number, ears in enumerate(self._ears)]
         self._ended = 0
-        self._analysis = Analysis(self._config, self._tell)
+        self._history = History(self._config.report) if history else None
+        self._analysis = Analysis(self._config, self._tell, self._history)
+        self._signatures = in_force(self._config.signatures)
         self._keeper: Keeper | None = None
         self._losses = LossWatch(self._config)
         self._lost_before = {interface.name: interface.frames_lost() for interface in self._interfaces}
@@ -70,7 +76,7 @@ class Sensor:
     def start(self, state: str | os.PathLike[str] | None = None) -> None:
         """Hear, from now on. Raises UserInputError when there is no going on from ``state``."""
         if state is not None:
-            self._keeper = Keeper(state, self._analysis, self._config)
+            self._keeper = Keeper(state, self._analysis, self._config, self._before_save)
         self._clocks = (time.monotonic(), time.process_time())
         self._counted_s = self._looked_s = self._clocks[0]
         for ears in self._ears:
@@ -116,6 +122,7 @@ class Sensor:
     def adopt(self, config: Config) -> None:
         """Judge and write by another configuration from now on, one that :meth:`Config.reloaded` gave."""
         self._config = self._losses.config = config
+        self._signatures = in_force(config.signatures)
         self._analysis.adopt(config)
 
     def __enter__(self) -> Self:
@@ -126,7 +133,7 @@ class Sensor:
             listener.stop()
 
     def _so_far(self) -> Result:
-        result = Result(self.engine, sources=[interface.name for interface in self._interfaces])
+        result = Result(self.engine, [interface.name for interface in self._interfaces], history=self._history)
         wall_s = round(time.monotonic() - self._clocks[0], 6)
         seconds = {"capture": wall_s, "wall": wall_s, "cpu": round(time.process_time() - self._clocks[1], 6)}
         result.endpoints = self._analysis.endpoints()
@@ -158,7 +165,7 @@ class Sensor:
                 self._facts_sink(step)
 
     def _tell(self, finding: Finding) -> None:
-        event = alert(finding, shipped()[finding.sid], self._config.output)
+        event = alert(finding, self._signatures[finding.sid], self._config.output)
         event.pop("pcap_cnt", None)  # the number of a packet in no file
         self._on_event(event | {"in_iface": ",".join(interface.name for interface in self._interfaces)})
 

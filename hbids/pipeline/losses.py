@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hbids.eve.event import timestamp
-from hbids.signatures import shipped
+from hbids.signatures import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,13 +42,14 @@ class LossWatch:
     def alerts(self, time_ns: int, interfaces: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
         """EVE alerts for the interfaces that lost too much since the last call."""
         alerts = []
+        silenced = self.config.signatures is not None and BLIND in self.config.signatures.disabled
         for name, counters in interfaces.items():
             lost = sum(counters.get(loss, 0) for loss in _LOSSES)
             seen = counters.get("kernel_packets", counters["frames"]) + counters["kernel_ifdrops"]
             lost_before, seen_before = self._before.get(name, (0, 0))
             self._before[name] = lost, seen
             lost, seen = lost - lost_before, seen - seen_before
-            if lost * 1_000_000 <= seen * self.config.capture.loss_per_million:
+            if silenced or lost * 1_000_000 <= seen * self.config.capture.loss_per_million:
                 continue
             told_ns = self._told_ns.get(name)
             if told_ns is None or time_ns - told_ns >= self.config.capture.loss_quiet_ns:
@@ -57,7 +58,7 @@ class LossWatch:
         return alerts
 
     def _alert(self, time_ns: int, interface: str, lost: int, seen: int) -> dict[str, Any]:
-        signature = shipped()[BLIND]
+        signature = in_force(self.config.signatures)[BLIND]
         context = {
             "frames_lost": lost,
             "frames": seen,

@@ -43,8 +43,10 @@ class Sidecar:
         facts_sink: Callable[[Facts], None] | None = None,
         state: str | os.PathLike[str] | None = None,
         history: bool = False,
+        before_save: Callable[[], None] | None = None,
     ) -> None:
-        """Raises EngineUnavailable and UserInputError as :func:`~hbids.pipeline.replay` does."""
+        """``before_save`` is called before the state says what was told. Raises EngineUnavailable and UserInputError as
+        :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
         self._engine = open_engine(engine, config.limits)
         self._on_finding = on_finding
@@ -55,11 +57,13 @@ class Sidecar:
         self._history = _new_history(config) if history else None
         self._analysis = Analysis(config, self._tell, self._history)
         self.witness = Witness(config.eve)
+        self.sources: list[str] = []
+        """What is read, for the summary."""
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
         self.places: list[Place] = []
         """Where the run before stood, by its state; then where this one stands."""
-        self._keeper = Keeper(state, self, config) if state is not None else None
+        self._keeper = Keeper(state, self, config, before_save) if state is not None else None
 
     def read(self, lines: bytes, places: list[Place] | None = None) -> None:
         """Take whole lines; ``places`` says where reading stood before them."""
@@ -83,16 +87,28 @@ class Sidecar:
         self.witness.release()
         self._judge()
 
-    def finish(self, sources: Iterable[str], problems: Iterable[Problem] = ()) -> Result:
+    def summary(self) -> dict[str, Any]:
+        """The summary so far."""
+        return self._so_far().summary()
+
+    def adopt(self, config: Config) -> None:
+        """Judge by another configuration from now on, one that :meth:`Config.reloaded` gave."""
+        self._analysis.adopt(config)
+
+    def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
         self._final_places = self._safe_places()
         self.rest()
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
         self._analysis.finish()
-        result = Result(self._engine.name, list(sources), [*problems], history=self._history)
-        if self._keeper:
-            result.problems += self._keeper.close()
+        problems = [*problems, *(self._keeper.close() if self._keeper else [])]
+        result = self._so_far()
+        result.problems += problems
+        return result
+
+    def _so_far(self) -> Result:
+        result = Result(self._engine.name, list(self.sources), history=self._history)
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
         result.totals["eve"] = {"lines": self.counts["lines"], "bytes": self.counts["bytes"]}

@@ -124,7 +124,7 @@ def run(lines: bytes, config: Config | None = None) -> tuple[Result, list[Findin
     findings: list[Finding] = []
     sidecar = Sidecar(config=config, engine=ENGINE, on_finding=findings.append)
     sidecar.read(lines)
-    return sidecar.finish(["test"]), findings
+    return sidecar.finish(), findings
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hbids.config import Sinks
-from hbids.eve.sinks import Outbox, sink_for
+from hbids.eve.sinks import Beginning, Outbox, sink_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def line(number: int, bytes_: int = 0) -> bytes:
 @contextmanager
 def open_outbox(destination: str | Sink, settings: Sinks = QUICK, told: list[str] | None = None) -> Iterator[Outbox]:
     """An outbox as a sensor has it; what it tells goes to ``told``."""
-    sink = sink_for(destination, settings, replace=False) if isinstance(destination, str) else destination
+    sink = sink_for(destination, settings, Beginning.APPENDED) if isinstance(destination, str) else destination
     outbox = Outbox(sink, settings, ([] if told is None else told).append)
     outbox.start()
     try:
@@ -38,6 +38,6 @@ def open_outbox(destination: str | Sink, settings: Sinks = QUICK, told: list[str
 
 def open_sink(destination: str, *, replace: bool = False) -> Sink:
     """A sink alone, open."""
-    sink = sink_for(destination, QUICK, replace=replace)
+    sink = sink_for(destination, QUICK, Beginning.NEW if replace else Beginning.APPENDED)
     sink.open()
     return sink

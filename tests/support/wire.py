@@ -127,8 +127,9 @@ class Sniffer:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What it has written so far."""
-        return [json.loads(line) for line in (self.folder / "eve.json").read_text().splitlines()]
+        """What it has written so far, in whole lines."""
+        whole, _, _ = (self.folder / "eve.json").read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     @property
     def alerts(self) -> list[dict[str, Any]]:

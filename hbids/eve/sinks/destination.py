@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from hbids.errors import UserInputError
 from hbids.eve.sinks.file import FileSink
+from hbids.eve.sinks.resuming import ResumingSink
 from hbids.eve.sinks.stdout import StdoutSink
 from hbids.eve.sinks.syslog import FACILITIES, SyslogSink
 from hbids.eve.sinks.unix_socket import UnixSocketSink
@@ -15,17 +17,27 @@ if TYPE_CHECKING:
     from hbids.config import Sinks
     from hbids.eve.sinks.interface import Sink
 
-__all__ = ["sink_for"]
+__all__ = ["Beginning", "sink_for"]
 
 _REDIS_PORT = 6379
 _REDIS_FORM = "write it like redis://host:6379/key, with ?mode=stream for a stream"
 
 
-def sink_for(destination: str, settings: Sinks, *, replace: bool) -> Sink:
+class Beginning(Enum):
+    """What becomes of what a file holds when a run begins."""
+
+    NEW = auto()
+    """It goes: the file holds one run."""
+    APPENDED = auto()
+    """It stays, and the run writes behind it."""
+    RESUMED = auto()
+    """It stays, and alerts that stand there already are not written again."""
+
+
+def sink_for(destination: str, settings: Sinks, beginning: Beginning) -> Sink:
     """The sink for ``-``, ``unix:PATH``, ``syslog[:FACILITY]``, ``redis://HOST[:PORT]/KEY`` or a path, not yet open.
 
-    ``replace`` says whether a file starts anew or goes on. A file of such a name is meant by ``./syslog``. Raises
-    UserInputError.
+    A file of such a name is meant by ``./syslog``. Raises UserInputError.
     """
     kind, _, rest = destination.partition(":")
     if destination == "-":
@@ -42,7 +54,8 @@ def sink_for(destination: str, settings: Sinks, *, replace: bool) -> Sink:
         return SyslogSink(facility)
     if kind in {"redis", "rediss"}:
         return _redis(urlsplit(destination), settings)
-    return FileSink(destination, replace=replace)
+    file = FileSink(destination, replace=beginning is Beginning.NEW)
+    return ResumingSink(file) if beginning is Beginning.RESUMED else file
 
 
 def _redis(url: SplitResult, settings: Sinks) -> Sink:

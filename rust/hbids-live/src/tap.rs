@@ -144,8 +144,12 @@ impl Tap {
 
     /// Let frames pass, from now on.
     pub(crate) fn start(&self, filter: &[Instruction]) -> io::Result<()> {
-        self.socket.set_program(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, filter)?;
-        self.socket.set(libc::SOL_SOCKET, libc::SO_LOCK_FILTER, &1_i32)
+        self.socket.set_program(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, filter)
+    }
+
+    /// Let none pass any more; what has passed is still there.
+    pub(crate) fn stop(&self) -> io::Result<()> {
+        self.socket.set_program(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &nothing())
     }
 
     /// Look through the blocks the kernel has handed over, a few at most; (number of the block, place) of each frame.

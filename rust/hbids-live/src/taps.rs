@@ -54,6 +54,11 @@ impl Taps {
         self.taps.iter().zip(&self.filters).try_for_each(|(tap, filter)| tap.start(filter))
     }
 
+    /// Hear nothing new; what has come is still to be watched.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.taps.iter().try_for_each(Tap::stop)
+    }
+
     /// Wait for frames and decode them: until there are no more, or for `most`. If none come within `longest_wait`, time
     /// goes on all the same.
     pub fn watch(&mut self, engine: &mut Engine, longest_wait: Duration, most: Duration) -> io::Result<()> {

@@ -59,6 +59,11 @@ impl Taps {
         self.0.start().map_err(PyErr::from)
     }
 
+    /// Hear nothing new; what has come is still to be watched. Raises OSError.
+    fn stop(&mut self) -> PyResult<()> {
+        self.0.stop().map_err(PyErr::from)
+    }
+
     /// Names and totals of each interface. Raises OSError.
     fn counters(&mut self) -> PyResult<Vec<Vec<(&'static str, u64)>>> {
         Ok(self.0.counters()?.iter().map(Counters::list).collect())

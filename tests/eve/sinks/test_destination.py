@@ -8,7 +8,7 @@ import pytest
 
 from hbids.config import Sinks
 from hbids.errors import UserInputError
-from hbids.eve.sinks import sink_for
+from hbids.eve.sinks import Beginning, sink_for
 from hbids.eve.sinks.file import FileSink
 
 
@@ -28,18 +28,18 @@ from hbids.eve.sinks.file import FileSink
     ],
 )
 def test_means_a_sink(destination: str, name: str) -> None:
-    assert sink_for(destination, Sinks(), replace=False).name == name
+    assert sink_for(destination, Sinks(), Beginning.APPENDED).name == name
 
 
 def test_a_file_of_such_a_name_has_a_way() -> None:
-    assert isinstance(sink_for("./unix:eve", Sinks(), replace=False), FileSink)
+    assert isinstance(sink_for("./unix:eve", Sinks(), Beginning.APPENDED), FileSink)
 
 
 def test_redis_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "hbids.eve.sinks.redis", raising=False)
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(UserInputError, match=r"pip install 'hbids\[redis\]'"):
-        sink_for("redis://queue/hbids", Sinks(), replace=False)
+        sink_for("redis://queue/hbids", Sinks(), Beginning.APPENDED)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_redis_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPat
 )
 def test_mistakes_are_told(destination: str, problem: str) -> None:
     with pytest.raises(UserInputError) as error:
-        sink_for(destination, Sinks(), replace=False)
+        sink_for(destination, Sinks(), Beginning.APPENDED)
     assert problem in str(error.value)
     assert "secret" not in str(error.value)
