@@ -47,12 +47,14 @@ _SECOND_NS = 1_000_000_000
 
 _LEFT_OUT = {
     *("time_ns", "end_time_ns", "flow_start_ns", "flow_id", "message_id", "answers_message", "packet_number"),
+    *("last_record_ns_to_server", "last_record_ns_to_client"),
     "is_final",  # only messages that have ended are asked about
 }
 _ENUMS: dict[str, type[IntEnum]] = {
     "direction": Direction,
     "encrypt_then_mac": Answer,
     "end_reason": EndReason,
+    "first_fin": Direction,
     "kind": Kind,
     "phase": Phase,
     "protection": Protection,
@@ -73,6 +75,7 @@ _VALUES: dict[str, tuple[Span, Span | None]] = {
     **dict.fromkeys(("claimed_length", "request_claimed_length"), ((0, 0xFFFF), (ABSENT, ABSENT))),
     "record_length": ((0, 0xFFFF), None),
     "message_type": ((0, 0xFF), (ABSENT, ABSENT)),
+    **dict.fromkeys(("last_record_type_to_server", "last_record_type_to_client"), ((1, 0xFF), (0, 0))),
 }
 """Of numbers whose values are not those of their type: what they may be, and what stands for absent."""
 _TYPE_NAMES = ("change_cipher_spec", "alert", "handshake", "data", "heartbeat")

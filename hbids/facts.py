@@ -22,6 +22,7 @@ __all__ = [
     "FLOW_DTYPE",
     "FRAME_DTYPE",
     "HEARTBEAT_DTYPE",
+    "NEVER_NS",
     "NOT_SEEN",
     "NO_MESSAGE",
     "NO_SUITE",
@@ -64,6 +65,9 @@ NOT_SEEN = -2
 
 NO_MESSAGE = 0
 """``answers_message`` of a message that answers none; message ids start at 1."""
+
+NEVER_NS = -(1 << 63)
+"""The time of what did not happen."""
 
 NO_VERSION = 0
 """A protocol version that was not seen; no TLS version has this number."""
@@ -344,6 +348,12 @@ FLOW_DTYPE = np.dtype(
         ("gap_bytes_to_client", "<u8"),
         ("conflicts_to_server", "<u4"),  # segments that bring other bytes for a place than those that count
         ("conflicts_to_client", "<u4"),
+        # The last record of another type after the flow's first heartbeat: when it began, NEVER_NS without any ...
+        ("last_record_ns_to_server", "<i8"),
+        ("last_record_ns_to_client", "<i8"),
+        ("last_record_type_to_server", "u1"),  # ... and its content type; 0 without any
+        ("last_record_type_to_client", "u1"),
+        ("first_fin", "u1"),  # Direction of the FIN that began the end of a TCP connection; UNKNOWN without any
     ]
 )
 """One row per flow when it ends, and at checkpoints of long flows (``end_reason`` CHECKPOINT, counters cumulative)."""

@@ -10,6 +10,7 @@ import numpy as np
 from hbids.facts import (
     ABSENT,
     FLOW_DTYPE,
+    NEVER_NS,
     NO_VLAN,
     NOT_SEEN,
     SESSION_DTYPE,
@@ -60,6 +61,7 @@ def flow_row(
     row["transport"] = Transport.TLS
     for way in ("to_server", "to_client"):
         row[f"min_ttl_{way}"] = row[f"max_ttl_{way}"] = ABSENT
+        row[f"last_record_ns_{way}"] = NEVER_NS
         row[f"packets_{way}"], row[f"bytes_{way}"] = getattr(counts, f"packets_{way}"), getattr(counts, f"bytes_{way}")
     return row
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tests.support.scripts import Turn
 
 SPEAK_OF_PACKETS = {"time_ns", "end_time_ns", "packet_number", "flow_start_ns", "vlan"}
-SPEAK_OF_PACKETS |= {f"{what}_to_{way}" for what in ("packets", "bytes") for way in ("server", "client")}
+SPEAK_OF_PACKETS |= {
+    f"{what}_to_{way}" for what in ("packets", "bytes", "last_record_ns") for way in ("server", "client")
+}
 
 QUICKLY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SLOWLY = settings(QUICKLY, max_examples=40)

@@ -91,6 +91,8 @@ class Flow:
         self.bytes = [0, 0]
         self.ttls: list[tuple[int, int] | None] = [None, None]
         self._fin_seen = [False, False]
+        self._first_fin: int | None = None
+        """Which side began the end."""
         transport = Transport.DTLS if isinstance(packet, Datagram) else Transport.TLS
         start = TlsStart.UNKNOWN if self.midstream else TlsStart.DIRECT
         if isinstance(packet, EapPacket):
@@ -197,6 +199,8 @@ class Flow:
         elif segment.length:
             self._run.counters["payloads_ignored"] += 1
         if segment.flags & FIN:
+            if self._first_fin is None:
+                self._first_fin = side
             self._fin_seen[side] = True
             if all(self._fin_seen) and self.closed is None:
                 self.closed = EndReason.FIN
@@ -271,6 +275,7 @@ class Flow:
         if self.closed:
             self.closed = None
             self._fin_seen = [False, False]
+            self._first_fin = None
 
     def state_bytes(self) -> int:
         """What it holds beyond what every flow takes, out-of-order bytes left out."""
@@ -341,11 +346,13 @@ class Flow:
             "transport": self._transport(),
             "midstream": self.midstream,
             "end_reason": reason,
+            "first_fin": Direction.UNKNOWN if self._first_fin is None else self.direction(self._first_fin),
         }
         for side in (0, 1):
             way = "to_server" if self.is_client(side) else "to_client"
             ttls, stream = self.ttls[side] or (ABSENT, ABSENT), self._streams[side]
             sessions = [self.session, *self._vpn.sessions()]
+            last_record = max(session.heartbeats.last_records[side] for session in sessions)
             fields |= {
                 f"min_ttl_{way}": ttls[0],
                 f"max_ttl_{way}": ttls[1],
@@ -355,6 +362,8 @@ class Flow:
                 f"gaps_{way}": stream.gaps + self._vpn.gaps(side),
                 f"gap_bytes_{way}": stream.gap_bytes,
                 f"conflicts_{way}": stream.conflicts,
+                f"last_record_ns_{way}": last_record.began_ns,
+                f"last_record_type_{way}": last_record.content_type,
             }
         writer = self._run.rows.flows
         writer.append(writer.pack(fields))

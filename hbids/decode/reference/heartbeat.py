@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from hbids.decode.reference.run import Run
-from hbids.facts import ABSENT, NO_MESSAGE, Kind, Phase, Protection
+from hbids.facts import ABSENT, NEVER_NS, NO_MESSAGE, Kind, Phase, Protection
 
-__all__ = ["Heartbeats", "Message"]
+__all__ = ["NO_RECORD", "Heartbeats", "LastRecord", "Message"]
 
 TYPE_REQUEST, TYPE_RESPONSE = 1, 2
 HEADER_BYTES = 3  # type and payload_length
@@ -45,6 +45,16 @@ class Request(NamedTuple):
 
 
 NO_REQUEST = Request(NO_MESSAGE, ABSENT, ABSENT, 0)
+
+
+class LastRecord(NamedTuple):
+    """A record of another type than heartbeats. The larger of two is the last."""
+
+    began_ns: int
+    content_type: int
+
+
+NO_RECORD = LastRecord(NEVER_NS, 0)
 
 
 @dataclass(slots=True)
@@ -154,14 +164,24 @@ class Heartbeats:
         self._record_left = [0, 0]
         self._pending: tuple[deque[Request], deque[Request]] = (deque(), deque())
         self.counts = [0, 0]
+        self._has_begun = False
+        self.last_records = [NO_RECORD, NO_RECORD]
+        """Since the first heartbeat: what shows whether a side that does not answer is alive."""
 
     def held_bytes(self) -> int:
         """From the first record on."""
-        has_begun = any(self.counts) or any(self._openings)
-        return (HEARTBEATS_BYTES if has_begun else 0) + sum(map(len, self._pending)) * REQUEST_BYTES
+        return (HEARTBEATS_BYTES if self._has_begun else 0) + sum(map(len, self._pending)) * REQUEST_BYTES
+
+    def add(self, other: Heartbeats) -> None:
+        """A session on the same flow is over: what of it was counted stays."""
+        self._has_begun = self._has_begun or other._has_begun
+        for side in (0, 1):
+            self.counts[side] += other.counts[side]
+            self.last_records[side] = max(self.last_records[side], other.last_records[side])
 
     def record_began(self, side: int, version: int, length: int, began_ns: int) -> None:
         """A header of type 24."""
+        self._has_begun = True
         self._record_left[side] = length
         message = self._messages[side]
         if message is not None:
@@ -175,8 +195,10 @@ class Heartbeats:
         if length == 0 or self._flow.protection(side) is Protection.SEALED:
             self._begin(side)
 
-    def other_record_began(self, side: int) -> None:
+    def other_record_began(self, side: int, content_type: int, began_ns: int) -> None:
         """A header of another type."""
+        if self._has_begun:
+            self.last_records[side] = LastRecord(began_ns, content_type)
         message = self._messages[side]
         if message is not None:
             message.interrupted = True

@@ -225,9 +225,9 @@ class OpenVpn:
         self._was_tls = self._was_tls or channel.session.is_tls
         self._channels.remove(channel)
         whole = self._flow.session
+        whole.heartbeats.add(channel.session.heartbeats)
         for side in (0, 1):
             self._gaps[side] += channel.directions[side].gaps
-            whole.heartbeats.counts[side] += channel.session.heartbeats.counts[side]
             for totals, counts in (
                 (whole.records[side], channel.session.records[side]),
                 (whole.record_bytes[side], channel.session.record_bytes[side]),

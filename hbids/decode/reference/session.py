@@ -225,7 +225,7 @@ class Session:
         if content_type == HEARTBEAT:
             self.heartbeats.record_began(side, version, length, began_ns)
             return
-        self.heartbeats.other_record_began(side)
+        self.heartbeats.other_record_began(side, content_type, began_ns)
         if content_type == APPLICATION_DATA and self._hello_may_be_missed:
             self._sealed[side] = True
         elif content_type == CHANGE_CIPHER_SPEC and length == 1 and self._may_change_cipher(side):

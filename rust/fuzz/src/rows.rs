@@ -13,7 +13,7 @@ pub const HEARTBEAT_ANSWERS_MESSAGE: usize = 115;
 pub const SESSION_BYTES: usize = 597;
 pub const SESSION_FLOW_ID: usize = 8;
 
-pub const FLOW_BYTES: usize = 270;
+pub const FLOW_BYTES: usize = 289;
 pub const FLOW_FLOW_ID: usize = 0;
 pub const FLOW_END_REASON: usize = 69;
 pub const FLOW_PACKETS_TO_SERVER: usize = 78;

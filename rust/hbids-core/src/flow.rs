@@ -220,6 +220,8 @@ pub(crate) struct Flow {
     pub(crate) encrypt_then_mac: u8,
     pub(crate) standing: Standing,
     closed: Option<EndReason>,
+    /// Which side began the end.
+    first_fin: Option<u8>,
     pub(crate) client_side: Option<u8>,
     /// Which side sent a ClientHello.
     pub(crate) hello_client_side: Option<u8>,
@@ -299,6 +301,7 @@ impl Flow {
             encrypt_then_mac: 0,
             standing: Standing::Opening,
             closed: None,
+            first_fin: None,
             client_side: None,
             hello_client_side: None,
             bulk_side: None,
@@ -459,6 +462,7 @@ impl Flow {
             run.counters.payloads_ignored += 1;
         }
         if segment.flags & FIN != 0 {
+            self.first_fin.get_or_insert(u8::from(side == 1));
             self.sides[side].fin_seen = true;
             if self.sides[other].fin_seen && self.closed.is_none() {
                 self.closed = Some(EndReason::Fin);
@@ -547,6 +551,7 @@ impl Flow {
     pub(crate) fn reopen(&mut self) {
         if self.closed.is_some() {
             self.closed = None;
+            self.first_fin = None;
             self.sides[0].fin_seen = false;
             self.sides[1].fin_seen = false;
         }
@@ -689,6 +694,14 @@ impl Flow {
         for side in ways {
             table.u32(self.sides[side].holes.as_ref().map_or(0, |holes| holes.conflicts));
         }
+        for total in &totals {
+            table.i64(total.last_record.began_ns);
+        }
+        for total in &totals {
+            table.u8(total.last_record.kind);
+        }
+        // The numbers are those of `hbids.facts.Direction`.
+        table.u8(self.first_fin.map_or(0, |side| if usize::from(side) == client { 1 } else { 2 }));
         table.end_row();
     }
 }

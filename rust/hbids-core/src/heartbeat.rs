@@ -168,9 +168,25 @@ pub(crate) struct Heartbeats {
     record_left: [u32; 2],
     pending: [VecDeque<Request>; 2],
     pub(crate) counts: [u32; 2],
+    /// Since the first heartbeat: what shows whether a side that does not answer is alive.
+    pub(crate) last_records: [LastRecord; 2],
     /// Rows kept back until the flow is known to be TLS.
     held: Table,
     held_rows: u64,
+}
+
+/// A record of another type than heartbeats. The larger of two is the last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LastRecord {
+    pub(crate) began_ns: i64,
+    pub(crate) kind: u8,
+}
+
+/// There was none.
+impl Default for LastRecord {
+    fn default() -> Self {
+        Self { began_ns: i64::MIN, kind: 0 }
+    }
 }
 
 impl Heartbeats {
@@ -323,7 +339,11 @@ impl Flow {
     }
 
     /// A header of another type.
-    pub(crate) fn other_record_began(&mut self, side: usize) {
+    pub(crate) fn other_record_began(&mut self, side: usize, kind: u8) {
+        let began_ns = self.sides[side].header_ns;
+        if let Some(heartbeats) = self.heartbeats.as_mut() {
+            heartbeats.last_records[side] = LastRecord { began_ns, kind };
+        }
         if let Some(message) = self.message(side) {
             message.interrupted = true;
         }

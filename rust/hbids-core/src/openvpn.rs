@@ -2,6 +2,7 @@
 //! to, and what counts as sealed.
 
 use crate::flow::Flow;
+use crate::heartbeat::LastRecord;
 use crate::layers::Datagram;
 use crate::openvpn_packet::{
     is_control, is_hard_reset, is_hard_reset_of_client, may_be_first, may_open, recognise, replay_id_of_sealed,
@@ -390,6 +391,7 @@ pub(crate) struct Counts {
     pub(crate) small_record_bytes: [u32; 3],
     pub(crate) bulk_record_bytes: [u64; 2],
     pub(crate) heartbeats: u32,
+    pub(crate) last_record: LastRecord,
 }
 
 impl Counts {
@@ -404,8 +406,10 @@ impl Counts {
         for (total, bytes) in self.bulk_record_bytes.iter_mut().zip(own.bulk_record_bytes) {
             *total = total.saturating_add(bytes);
         }
-        let heartbeats = flow.heartbeats.as_ref().map_or(0, |heartbeats| heartbeats.counts[side]);
-        self.heartbeats = self.heartbeats.saturating_add(heartbeats);
+        if let Some(heartbeats) = flow.heartbeats.as_ref() {
+            self.heartbeats = self.heartbeats.saturating_add(heartbeats.counts[side]);
+            self.last_record = self.last_record.max(heartbeats.last_records[side]);
+        }
     }
 }
 
@@ -435,8 +439,10 @@ impl Flow {
             own.records = counts.records;
             own.small_record_bytes = counts.small_record_bytes;
             own.bulk_record_bytes = counts.bulk_record_bytes;
-            if counts.heartbeats > 0 {
-                self.heartbeats.get_or_insert_default().counts[side] = counts.heartbeats;
+            if inner.heartbeats.is_some() {
+                let heartbeats = self.heartbeats.get_or_insert_default();
+                heartbeats.counts[side] = counts.heartbeats;
+                heartbeats.last_records[side] = counts.last_record;
             }
         }
     }

@@ -204,7 +204,7 @@ impl Flow {
             self.heartbeat_began(run, side, version, length);
             return;
         }
-        self.other_record_began(side);
+        self.other_record_began(side, kind);
         let own = &mut self.sides[side];
         if kind == APPLICATION_DATA && self.hello_may_be_missed {
             own.sealed = true;
