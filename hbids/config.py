@@ -10,6 +10,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hbids.assets import Asset, is_name, is_word, place_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -166,7 +168,7 @@ class Thresholds:
 
     harvest_answers: int = 10
     """Leaking answers of one endpoint to one source, network or behaviour: one more than all public checkers together
-    take, and 160 KB of memory lost by then, where key hunters took gigabytes (docs/harvest.md has the table)."""
+    take, and 160 KB of memory lost by then, where a private key was once found in 16 MB (docs/harvest.md)."""
 
     harvest_bytes: int = 1_024
     """In them: less is no harvest. Checkers that read 22 bytes (FiloSottile's) or one (heartbleeder) may come often."""
@@ -387,6 +389,13 @@ class Config:
     sinks: Sinks = field(default_factory=Sinks)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
+    assets: tuple[Asset, ...] = ()
+    """What endpoints are for: a mapping of networks, addresses, ``address:port`` or host names to words. At some of
+    these, such as ``mail`` or ``vpn``, people show who they are (:data:`~hbids.assets.AUTHENTICATING`)."""
+    authorized_scanners: tuple[str, ...] = ()
+    """Networks (CIDR) of scanners of our own: what they find counts, what they do is no attack."""
+    disclosure_ns: int | None = None
+    """When the bug became public, in the file ``disclosure``: what came before is marked."""
 
     signatures: UserSignatures | None = None
     """What users' signature files add, and change of hbids' own (docs/signatures.md)."""
@@ -420,7 +429,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
     config, documents, files = Config(), [], list(signatures)
     if path is not None:
         document = Document(Path(path))
-        known = {entry.name for entry in fields(Config)}
+        known = {entry.name.removesuffix("_ns") for entry in fields(Config)}
         nodes = document.mapping(document.root, known) if document.root is not None else {}
         config = Config(
             limits=_section(document, nodes, "limits", Limits),
@@ -431,7 +440,10 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),
             sinks=_section(document, nodes, "sinks", Sinks),
-            home_networks=_networks(document, nodes),
+            home_networks=_networks(document, nodes, "home_networks"),
+            assets=_assets(document, nodes),
+            authorized_scanners=_networks(document, nodes, "authorized_scanners"),
+            disclosure_ns=_disclosure(document, nodes),
         )
         documents.append(document)
         named = document.strings(nodes["signatures"]) if "signatures" in nodes else ()
@@ -500,12 +512,36 @@ def _number(document: Document, node: yaml.Node, kind: type[_Number], least: _Nu
     return value
 
 
-def _networks(document: Document, nodes: Mapping[str, yaml.Node]) -> tuple[str, ...]:
+def _networks(document: Document, nodes: Mapping[str, yaml.Node], name: str) -> tuple[str, ...]:
     networks = []
-    for node in document.items(nodes["home_networks"]) if "home_networks" in nodes else []:
+    for node in document.items(nodes[name]) if name in nodes else []:
         text = document.scalar(node, str)
         try:
             networks += [] if text is None else [str(ip_network(text, strict=False))]
         except ValueError:
             document.fault(node, f"'{text}' is not a network", "write it like 10.0.0.0/8 or fd00::/8")
     return tuple(networks)
+
+
+def _assets(document: Document, nodes: Mapping[str, yaml.Node]) -> tuple[Asset, ...]:
+    assets = []
+    for place, node in document.mapping(nodes["assets"]).items() if "assets" in nodes else ():
+        words = document.strings(node)
+        for word in words:
+            if not is_word(word):
+                document.fault(node, f"'{word}' does not describe an asset", "write a word like mail or web-login")
+        if place_of(place) is None and not is_name(place):
+            remedy = "write 10.0.0.0/8, 10.0.0.5, '10.0.0.5:443', '[fd00::5]:443' or '*.example.org'"
+            document.fault(node, f"'{place}' is no network, address or host name", remedy)
+        assets.append(Asset(place, words))
+    return tuple(assets)
+
+
+def _disclosure(document: Document, nodes: Mapping[str, yaml.Node]) -> int | None:
+    from hbids.moments import moment_ns
+
+    text = document.scalar(nodes["disclosure"], str) if "disclosure" in nodes else None
+    time_ns = None if text is None else moment_ns(text)
+    if text is not None and time_ns is None:
+        document.fault(nodes["disclosure"], f"'{text}' is no date", "write it like 2014-04-07 or 2014-04-07T17:30Z")
+    return time_ns

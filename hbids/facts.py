@@ -418,6 +418,8 @@ class Tallies:
     """Their indices."""
     newcomers: npt.NDArray[np.int64]
     """Indices of all rows, more than the above, by whose sources nothing like it was seen: of any number."""
+    leaks: npt.NDArray[np.int64]
+    """Indices of all leaking answers that have ended and that no earlier run has counted: of any number."""
     burst: npt.NDArray[np.int64]
     """Requests of the source to the endpoint in the window of ``flood_window_ns`` that the row falls into."""
     endpoint: Rows

@@ -14,7 +14,18 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MOST_ENTRIES", "Flags", "Groups", "Integers", "KeyedTable", "Keys", "Words", "fingerprint", "keys_of"]
+__all__ = [
+    "MOST_ENTRIES",
+    "Flags",
+    "Groups",
+    "Integers",
+    "KeyedTable",
+    "Keys",
+    "Words",
+    "fingerprint",
+    "keys_from",
+    "keys_of",
+]
 
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
@@ -171,6 +182,12 @@ class KeyedTable:
 def keys_of(rows: npt.NDArray[np.void]) -> Keys:
     """The keys of a table's rows."""
     first, second, third = rows["key"].T
+    return first, second, third
+
+
+def keys_from(words: Sequence[tuple[int, int, int]]) -> Keys:
+    """Keys that are given one by one."""
+    first, second, third = np.array(words, np.uint64).reshape(-1, _KEY_WORDS).T
     return first, second, third
 
 

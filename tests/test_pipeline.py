@@ -57,9 +57,13 @@ ENDPOINT_KEYS = {
     "first_seen",
     "last_seen",
     "sources",
+    "authorized_scanners",
     "tools",
     "tool_classes",
     "accepts_heartbeat_extension",
+    "assets",
+    "exposure",
+    "leaked_to",
 }
 
 

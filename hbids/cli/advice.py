@@ -35,9 +35,22 @@ def advice(summary: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]]) -
 
 def _after_leak(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
     leaking = [endpoint for endpoint in endpoints if Verdict[endpoint["verdict"].upper()] >= Verdict.LEAKED]
-    steps = [f"Patch {_names(_addresses(leaking))} now: {_PATCH}. Until then take it off the network."]
+    patched = [endpoint for endpoint in leaking if endpoint["exposure"]["exposed_until"]]
+    open_ones = [endpoint for endpoint in leaking if endpoint not in patched]
+    steps = []
+    if open_ones:
+        steps.append(f"Patch {_names(_addresses(open_ones))} now: {_PATCH}. Until then take it off the network.")
+    if patched:
+        steps.append(f"Confirm that {_names(_addresses(patched))}, which refused later, is patched for good.")
+    others = [endpoint for endpoint in leaking if not _went_to_scanners_only(endpoint)]
+    if not others:
+        return [
+            *steps,
+            "Only scanners of yours took memory here; who else could reach it before may have done so, too.",
+        ]
+    leaking = others
     if any(endpoint["role"] == "server" for endpoint in leaking):
-        since = min(endpoint["first_seen"] for endpoint in leaking)[:10]
+        since = min(endpoint["exposure"]["exposed_from"] or endpoint["first_seen"] for endpoint in leaking)[:10]
         steps += [
             "Then treat its memory as read: make new private keys, have certificates reissued, revoke the old ones.",
             f"After that reset sessions, API tokens and passwords that passed through it since {since} at least.",
@@ -50,7 +63,8 @@ def _after_leak(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
         steps.append(
             "A client leaked: change the passwords, tokens and client keys it held, and ask who sent it there."
         )
-    steps.append(f"Block and look into {_names(_sources(leaking))}: what else did they reach?")
+    if sources := _sources(leaking):
+        steps.append(f"Block and look into {_names(sources)}: what else did they reach?")
     return steps
 
 
@@ -62,10 +76,13 @@ def _after_attempt(worst: Verdict, alerts: Mapping[str, int], endpoints: Sequenc
         steps = [f"Confirm that {names} is patched (OpenSSL 1.0.1g or newer): silence is what a patched server shows."]
     else:
         steps = [f"Confirm that {names} is patched (OpenSSL 1.0.1g or newer): somebody wanted to know."]
-    return [
-        *steps,
-        f"Find out whether {_names(_sources(endpoints))} is a scanner of yours; if not, block it and watch.",
-    ]
+    if sources := _sources(endpoints):
+        steps.append(f"Find out whether {_names(sources)} is a scanner of yours; if not, block it and watch.")
+    return steps
+
+
+def _went_to_scanners_only(endpoint: Mapping[str, Any]) -> bool:
+    return bool(0 < endpoint["leaking_answers"] == endpoint["authorized_scanners"]["leaking_answers"])
 
 
 def _addresses(endpoints: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from hbids.eve.event import mac_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["address", "culprits", "sources", "victim"]
+__all__ = ["address", "culprits", "moment", "sources", "victim"]
 
 
 def address(endpoint: Mapping[str, Any]) -> str:
@@ -28,8 +28,15 @@ def victim(endpoint: Mapping[str, Any]) -> str:
 
 
 def culprits(endpoint: Mapping[str, Any]) -> list[str]:
-    """Who asks."""
-    return [_behind(endpoint, source, is_client=endpoint["role"] == "server") for source in sources(endpoint)]
+    """Who asks, but for scanners of our own."""
+    known = {_known_as(endpoint, source) for source in endpoint["authorized_scanners"]["sources"]}
+    asking = [source for source in sources(endpoint) if source not in known]
+    return [_behind(endpoint, source, is_client=endpoint["role"] == "server") for source in asking]
+
+
+def moment(text: str) -> str:
+    """A time of the summary, to the second."""
+    return text.replace("T", " ")[:19]
 
 
 def _known_as(endpoint: Mapping[str, Any], ip: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hbids.config import Config, load
 from hbids.errors import UserInputError
+from hbids.moments import HEARTBLEED_PUBLIC, moment_ns
 
 if TYPE_CHECKING:
     from hbids.facts import Verdict
@@ -33,6 +34,13 @@ def add_analysis_options(parser: argparse.ArgumentParser) -> None:
         help="decoder: native is fast, reference is Python; auto takes native where it is installed",
     )
     group.add_argument("--home-net", metavar="CIDR,...", help="networks that are ours: only their endpoints are judged")
+    group.add_argument(
+        "--disclosure",
+        metavar="DATE",
+        nargs="?",
+        const=HEARTBLEED_PUBLIC,
+        help=f"mark what came before the bug was public; alone it means {HEARTBLEED_PUBLIC}, when Heartbleed was",
+    )
 
 
 def add_config_options(group: argparse._ActionsContainer) -> None:
@@ -92,9 +100,11 @@ def config_of(args: argparse.Namespace) -> Config:
     config = load(args.config, args.signatures) if args.config or args.signatures else Config()
     if getattr(args, "snaplen", None):
         config = replace(config, capture=replace(config.capture, snap_bytes=args.snaplen))
-    if args.home_net is None:
-        return config
-    return replace(config, home_networks=_networks(args.home_net))
+    if args.home_net is not None:
+        config = replace(config, home_networks=_networks(args.home_net))
+    if args.disclosure is not None:
+        config = replace(config, disclosure_ns=_disclosure(args.disclosure))
+    return config
 
 
 def _networks(text: str) -> tuple[str, ...]:
@@ -109,6 +119,16 @@ def _networks(text: str) -> tuple[str, ...]:
     if problems:
         raise UserInputError(problems)
     return tuple(networks)
+
+
+def _disclosure(text: str) -> int:
+    time_ns = moment_ns(text)
+    if time_ns is None:
+        remedy = (
+            f"write it like {HEARTBLEED_PUBLIC} or {HEARTBLEED_PUBLIC}T17:30Z, or put --disclosure behind the files"
+        )
+        raise UserInputError([f"--disclosure: '{text}' is no date: {remedy}"])
+    return time_ns
 
 
 def verdict(word: str) -> Verdict:

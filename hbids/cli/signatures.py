@@ -21,7 +21,7 @@ __all__ = ["add_to"]
 def add_to(commands: Any) -> None:
     """Add the command and its actions."""
     parser = commands.add_parser("signatures", help="list, check and show signatures", description=__doc__)
-    parser.set_defaults(run=_list, config=None, signatures=[], home_net=None)
+    parser.set_defaults(run=_list, config=None, signatures=[], home_net=None, disclosure=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     listing = actions.add_parser("list", help="one line each (the default)")
     listing.set_defaults(run=_list)

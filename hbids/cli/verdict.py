@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hbids.cli.advice import advice
-from hbids.cli.naming import address
+from hbids.cli.exposure import exposure_text
+from hbids.cli.naming import address, moment
 from hbids.cli.naming import sources as sources_of
 from hbids.facts import Verdict
 from hbids.fingerprints import UNKNOWN
@@ -199,7 +200,8 @@ def _print_endpoints(console: Console, endpoints: Sequence[Mapping[str, Any]]) -
         asked = (f"{number:,}" for number in (clear + sealed, overread, sealed))
         row.add_row(Text(name), Text(verdict.word, style=STYLES[verdict]), *asked, leaked(endpoint))
         console.print(row)
-        console.print(_item("   ", _circumstances(endpoint)))
+        for line in filter(None, (_circumstances(endpoint), exposure_text(endpoint["exposure"]))):
+            console.print(_item("   ", line))
     if hidden > 0:
         console.print(f"... and {count(hidden, 'more endpoint')}, none graver: all are in the summary (--summary)")
     if any(endpoint["leaked_bytes_estimated"] for endpoint in shown):
@@ -222,12 +224,19 @@ def leaked(endpoint: Mapping[str, Any]) -> str:
 
 
 def _circumstances(endpoint: Mapping[str, Any]) -> str:
-    sources, first, last = sources_of(endpoint), _moment(endpoint["first_seen"]), _moment(endpoint["last_seen"])
+    sources, first, last = sources_of(endpoint), moment(endpoint["first_seen"]), moment(endpoint["last_seen"])
     hidden = len(sources) - _SOURCES_SHOWN
-    by = ", ".join(sources[:_SOURCES_SHOWN]) + (f" and {hidden:,} more" if hidden > 0 else "")
+    scanners = endpoint["authorized_scanners"]
+    shown = [
+        f"{name} (authorized scanner)" if source in scanners["sources"] else name
+        for name, source in zip(sources[:_SOURCES_SHOWN], endpoint["sources"], strict=False)
+    ]
+    by = ", ".join(shown) + (f" and {hidden:,} more" if hidden > 0 else "")
     until = last[11:] if first[:10] == last[:10] else last
     parts = [
+        f"asset: {', '.join(endpoint['assets'])}" if endpoint["assets"] else "",
         f"by {by}" if by else "",
+        f"{leaked(scanners)} bytes of it to authorized scanners" if scanners["leaking_answers"] else "",
         f"with {tools_of(endpoint)}" if endpoint["tool_classes"] else "",
         f"{first} UTC" if first == last else f"{first} to {until} UTC",
     ]
@@ -299,10 +308,6 @@ def name_of(endpoint: Mapping[str, Any]) -> str:
     over = endpoint["carrier"] or endpoint["transport"]
     notes = [note for note in (over, endpoint["role"]) if note not in ("tls", "server")]
     return f"{name} ({', '.join(notes)})" if notes else name
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ")[:19]
 
 
 def count(number: int, noun: str) -> str:

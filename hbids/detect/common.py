@@ -49,8 +49,9 @@ __all__ = [
     "totals_of",
 ]
 
-KEY_ANSWERS = 100_000
-"""Leaking answers that gave somebody a private key: an experience, no law. docs/harvest.md has the sources."""
+KEY_BYTES = 15_816_172
+"""How far into the memory he had taken somebody found a private key: an experience, no law. docs/harvest.md has the
+source, and what speaks against reading much into it."""
 
 MEMORY_ENTRIES = 65_536
 """How many keys a detector remembers; the one not touched for longest is forgotten first. About 20 MB at worst."""
@@ -222,10 +223,11 @@ def request_key(row: np.void) -> tuple[bytes, bytes, int, int]:
 
 
 def totals_of(tally: np.void) -> dict[str, Any]:
-    """What a series of leaks has come to, for the context: counts, and how far it is to a private key."""
+    """What a series of leaks has come to, for the context: counts, and how much that is beside :data:`KEY_BYTES`."""
     names = ("answers", "sources", "leaked_bytes", "leaked_bytes_estimated", "first_ns")
     totals = {name: int(tally[name]) for name in names}
-    return totals | {"key_effort": round(totals["answers"] / KEY_ANSWERS, 6)}
+    taken_bytes = totals["leaked_bytes"] + totals["leaked_bytes_estimated"]
+    return totals | {"key_effort": float(f"{taken_bytes / KEY_BYTES:.3g}")}
 
 
 def describe(row: np.void) -> dict[str, Any]:

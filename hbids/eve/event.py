@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from hbids.eve.community_id import community_id
+from hbids.eve.grading import metadata_of, remarks, severity_of
 from hbids.facts import PROTOCOL_EAPOL, Direction
 
 if TYPE_CHECKING:
@@ -84,23 +85,20 @@ def mac_of(ip: str) -> str:
 def _alert(finding: Finding, signature: Signature, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
     victim = "client" if finding.victim == Direction.TO_CLIENT else "server"
     context = _told(finding.context) | {"verdict": finding.verdict.word, "victim": victim}
+    severity = severity_of(signature, finding.verdict, context)
     alert: dict[str, Any] = {
         "action": "allowed",
         "gid": 1,
         "signature_id": signature.sid,
         "rev": signature.rev,
-        "signature": signature.text(context),
+        "signature": signature.text(context) + remarks(context),
         "category": signature.category,
-        "severity": signature.severity,
+        "severity": severity,
         "source": source,
         "target": target,
     }
-    if signature.metadata:
-        alert["metadata"] = signature.metadata
-        if "tool" in context:
-            alert["metadata"] = signature.metadata | {"confidence": [context["tool_confidence"]]}
-        elif context.get("midstream"):  # that it is TLS at all is inferred
-            alert["metadata"] = signature.metadata | {"confidence": ["Medium"]}
+    if metadata := metadata_of(signature, severity, context):
+        alert["metadata"] = metadata
     if signature.references:
         alert["references"] = signature.references
     alert["context"] = {"hbids": context}

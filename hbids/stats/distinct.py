@@ -18,11 +18,19 @@ from hbids.stats.counters import Counters
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hbids.keyed import Keys
     from hbids.stats.running import Running
 
 __all__ = ["CountersOfMany"]
 
 _LOG_REGISTERS = 12
+_DEVIATIONS = 2
+"""For the bounds of an estimate."""
+
+
+def _counted(sketch: Any) -> dict[str, int]:
+    bounds = sketch.get_lower_bound(_DEVIATIONS), sketch.get_upper_bound(_DEVIATIONS)
+    return {"count": round(sketch.get_estimate()), "lower": round(bounds[0]), "upper": round(bounds[1])}
 
 
 class CountersOfMany(Counters):
@@ -46,6 +54,12 @@ class CountersOfMany(Counters):
         # There are no less of them later on, so that the largest so far is the latest.
         running["sources"] = groups.running_largest(known, running.before["sources"].astype(np.int64))
         self.keep(running, "sources")
+
+    def sources_of(self, keys: Keys) -> list[dict[str, int]]:
+        """How many sources rows have: an estimate, and between what it is in 19 of 20 cases; by keys, zeros for
+        those that are not there."""
+        sketches = (self._sketches.get(mark) for mark in fingerprint(*keys).tolist())
+        return [{"count": 0, "lower": 0, "upper": 0} if sketch is None else _counted(sketch) for sketch in sketches]
 
     def merge(self, others: npt.NDArray[np.void], sketches: Mapping[int, bytes] | None = None) -> Integers:
         """As of all counters; ``sketches`` are the others' (:meth:`sketches`)."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hbids.facts import ABSENT, PROTOCOL_EAPOL, Direction, Kind, TlsStart, Transport, Verdict
-from hbids.keyed import KeyedTable
+from hbids.keyed import KeyedTable, keys_from
+from hbids.networks import Networks
 from hbids.parties import address_words, of_rows, victim_key, words_text
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ _COUNTS = (
     "leaked_bytes",
     "leaked_bytes_estimated",
 )
+_TO_SCANNERS = {name: f"{name}_to_scanners" for name in _COUNTS[3:]}
+"""What of the leaks went to authorized scanners."""
 _FIELDS = [
     ("last_ns", "<i8"),
     ("first_ns", "<i8"),
     ("known", "u1"),
     ("accepts", "u1"),
-    *((name, "<i8") for name in _COUNTS),
+    *((name, "<i8") for name in (*_COUNTS, *_TO_SCANNERS.values())),
 ]
 
 
@@ -79,7 +82,10 @@ def place_of(high: int, low: int, last: int) -> Place:
 class EndpointLedger:
     """Counts from rows, judges from findings."""
 
-    def __init__(self) -> None:
+    def __init__(self, scanners: Networks | None = None) -> None:
+        """``scanners`` are our own: what leaked to them is counted, and also told apart."""
+        self.scanners = scanners or Networks(())
+        """May be replaced at any time."""
         self._entries = KeyedTable(_FIELDS, MOST_ENDPOINTS)
         self._verdicts: dict[Endpoint, Verdict] = {}
         self._sources: dict[Endpoint, dict[tuple[int, int], None]] = {}
@@ -114,8 +120,12 @@ class EndpointLedger:
             heartbeats.leaked[final],
             heartbeats.leaked_estimated[final],
         )
-        times_ns = rows["time_ns"][final], rows["end_time_ns"][final]
-        self._count(heartbeats.parties[final].victims, *times_ns, dict(zip(_COUNTS, counts, strict=True)))
+        times_ns, parties = (rows["time_ns"][final], rows["end_time_ns"][final]), heartbeats.parties[final]
+        named = dict(zip(_COUNTS, counts, strict=True))
+        if self.scanners:
+            authorized = self.scanners.have(parties.sources)
+            named |= {apart: named[name] * authorized for name, apart in _TO_SCANNERS.items()}
+        self._count(parties.victims, *times_ns, named)
 
     def add_sessions(self, sessions: Rows) -> None:
         """Note who accepts the extension, and who does not."""
@@ -160,16 +170,15 @@ class EndpointLedger:
             names = self._tools.setdefault(endpoint, {}).setdefault(finding.context["tool_class"], {})
             names |= dict.fromkeys(finding.context.get("tools", ()))
 
-    def endpoints(self) -> list[dict[str, Any]]:
-        """Every endpoint above ``clear``, worst first; times in nanoseconds."""
+    def endpoints(self) -> list[tuple[Endpoint, dict[str, Any]]]:
+        """Every endpoint above ``clear``, worst first, by its key; times in nanoseconds."""
         found = [(verdict, self._entries.rows[number]) for verdict, number in self._judged()]
         found.sort(key=lambda each: (-each[0], -_leaked(each[1]), _place(each[1])))
-        return [self._told(*each) for each in found]
+        return [(_words(row), self._told(verdict, row)) for verdict, row in found]
 
     def _judged(self) -> list[tuple[Verdict, int]]:
         judged = [(endpoint, verdict) for endpoint, verdict in self._verdicts.items() if verdict > Verdict.CLEAR]
-        keys = np.array([endpoint for endpoint, _ in judged], np.uint64).reshape(-1, 3)
-        numbers = self._entries.find((keys[:, 0], keys[:, 1], keys[:, 2])).tolist()
+        numbers = self._entries.find(keys_from([endpoint for endpoint, _ in judged])).tolist()
         return [(verdict, number) for (_, verdict), number in zip(judged, numbers, strict=True) if number >= 0]
 
     def _count(
@@ -195,7 +204,7 @@ class EndpointLedger:
             self.sources_dropped += 1
 
     def _told(self, verdict: Verdict, row: np.void) -> dict[str, Any]:
-        endpoint = tuple(row["key"].tolist())
+        endpoint = _words(row)
         carrier, tools = self._carriers.get(endpoint), self._tools.get(endpoint, {})
         accepts: bool | None = bool(row["accepts"]) or None
         if accepts is None and endpoint in self._refused:
@@ -208,6 +217,7 @@ class EndpointLedger:
             "first_seen": int(row["first_ns"]),
             "last_seen": int(row["last_ns"]),
             "sources": [words_text(*source) for source in self._sources.get(endpoint, ())],
+            "authorized_scanners": {"sources": [], **{name: int(row[apart]) for name, apart in _TO_SCANNERS.items()}},
             "tools": [name for names in tools.values() for name in names],
             "tool_classes": {tool_class: list(names) for tool_class, names in tools.items()},
             "accepts_heartbeat_extension": accepts,
@@ -218,6 +228,11 @@ def _key(victims: Keys) -> Endpoint:
     """The key of the one row there is."""
     first, second, third = (int(words[0]) for words in victims)
     return first, second, third
+
+
+def _words(row: np.void) -> Endpoint:
+    high, low, last = row["key"].tolist()
+    return high, low, last
 
 
 def _leaked(row: np.void) -> int:

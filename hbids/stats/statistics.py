@@ -16,6 +16,7 @@ import numpy as np
 from hbids.bursts import BURST_FIELDS, count_bursts
 from hbids.facts import ABSENT, TALLY_DTYPE, Protection, Reach, Rows, Tallies, Verdict
 from hbids.keyed import MOST_ENTRIES, Flags, Integers, KeyedTable, Words, fingerprint, keys_of
+from hbids.networks import Networks
 from hbids.parties import networks_of, victim_key
 from hbids.stats import news
 from hbids.stats.counters import Counters
@@ -51,9 +52,12 @@ _FLOW_FIELDS = [
 class Statistics:
     """Counters of heartbeats. Each table's key ends with the endpoint; before it stands what is counted there."""
 
-    def __init__(self, memory: Memory, thresholds: Thresholds) -> None:
+    def __init__(self, memory: Memory, thresholds: Thresholds, scanners: Networks | None = None) -> None:
+        """``scanners`` are our own: what they take counts, but is no harvest."""
         self.thresholds = thresholds
         """May be replaced at any time."""
+        self.scanners = scanners or Networks(())
+        """Likewise."""
         self._quiet_ns = memory.quiet_ns
         self.endpoints = CountersOfMany(memory.endpoints, memory.quiet_ns, news.ENDPOINT_FIELDS)
         """By address, and port, side and transport."""
@@ -94,16 +98,18 @@ class Statistics:
         newcomers = self._newcomers(source, entries)
         new |= self._new_at_endpoint(endpoint, entries) | self._first(endpoint, newcomers, "newcomers")
 
-        leaks = np.flatnonzero(entries.leaked)
+        reaped = entries.leaked & ~self.scanners.have(parties.sources)
+        leaks = np.flatnonzero(reaped)
         place = np.zeros(len(taken), np.int64)
         place[leaks] = np.arange(len(leaks))
         of_network = of_behaviour = None
+        if entries.leaked.any():
+            self._count_sources(endpoint, entries, source)
         if len(leaks):
             leaking = _Entries(heartbeats, taken[leaks], entries.repeated[leaks])
             of_source = self._only(source, leaks)
             of_network = self._count_networks(leaking, of_source)
             of_behaviour = self._count_behaviours(leaking, of_source)
-            self._count_sources(endpoint, entries, source)
             harvesters = np.zeros(len(taken), bool)
             for reach, taken_by in enumerate((of_source, of_network, of_behaviour), Reach.SOURCE):
                 harvesters[leaks] |= self._judge(Reach(reach), taken_by)
@@ -111,15 +117,15 @@ class Statistics:
             new |= self._first(endpoint, harvesters, "harvesters")
 
         chosen = np.flatnonzero(new)
-        leaked = entries.leaked[chosen]
         return Tallies(
             taken[chosen],
             taken[newcomers],
+            taken[events["answers"] > 0],
             burst[chosen],
             endpoint.at(chosen),
             source.at(chosen),
-            _at(of_network, place[chosen], leaked),
-            _at(of_behaviour, place[chosen], leaked),
+            _at(of_network, place[chosen], reaped[chosen]),
+            _at(of_behaviour, place[chosen], reaped[chosen]),
         )
 
     def current(self, finding: Finding) -> Rows | None:
@@ -317,7 +323,9 @@ class Statistics:
         self.networks.used["sources"] = 0
         for start in range(0, len(self.sources), MOST_ENTRIES):
             rows = self.sources.used[start : start + MOST_ENTRIES]
-            high, low, endpoints = keys_of(rows[rows["answers"] > 0])
+            high, low, endpoints = keys_of(rows)
+            reaps = (rows["answers"] > 0) & ~self.scanners.have((high, low))
+            high, low, endpoints = high[reaps], low[reaps], endpoints[reaps]
             numbers = self.networks.find((*networks_of((high, low)), endpoints))
             np.add.at(self.networks.rows["sources"], numbers[numbers >= 0], 1)
 
@@ -391,4 +399,4 @@ def _at(running: Running | None, place: Integers, counted: Flags) -> Rows:
 
 def _no_news() -> Tallies:
     nothing, nobody = np.zeros(0, np.int64), np.zeros(0, TALLY_DTYPE)
-    return Tallies(nothing, nothing, nothing, nobody, nobody, nobody, nobody)
+    return Tallies(nothing, nothing, nothing, nothing, nobody, nobody, nobody, nobody)

@@ -15,6 +15,31 @@ def _usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
+def exposure(**changes: Any) -> dict[str, Any]:
+    seen = "2026-11-23T19:10:02.123456Z"
+    given = {
+        "heartbeat_first_accepted": seen,
+        "heartbeat_last_accepted": seen,
+        "first_leak": seen,
+        "last_leak": seen,
+        "first_patched": None,
+        "last_patched": None,
+        "exposed_from": seen,
+        "exposed_until": None,
+        "leaking_and_patched": False,
+        "leaked_bytes": 32736,
+        "leaked_bytes_estimated": 0,
+        "leaked_before_disclosure_bytes": None,
+        "leaked_before_disclosure_bytes_estimated": None,
+    }
+    return given | changes
+
+
+def scanners(*sources: str, answers: int = 0, leaked: int = 0) -> dict[str, Any]:
+    counts = {"leaking_answers": answers, "leaked_bytes": leaked, "leaked_bytes_estimated": 0}
+    return {"sources": list(sources), **counts}
+
+
 def endpoint(**changes: Any) -> dict[str, Any]:
     given = {
         "ip": "10.66.0.10",
@@ -33,9 +58,12 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         "first_seen": "2026-11-23T19:10:02.123456Z",
         "last_seen": "2026-11-23T19:10:05.500000Z",
         "sources": ["10.66.9.66"],
+        "authorized_scanners": scanners(),
         "tools": ["nmap ssl-heartbleed"],
         "tool_classes": {"checker": ["nmap ssl-heartbleed"]},
         "accepts_heartbeat_extension": True,
+        "assets": [],
+        "exposure": exposure(),
     }
     return given | changes
 
@@ -72,6 +100,72 @@ def test_the_table_says_who_asked_with_what_and_when() -> None:
     text = one_line(printed(endpoint()))
     assert "10.66.0.10:443 leaked 2 2 0 32,736" in text
     assert "by 10.66.9.66; with checker nmap ssl-heartbleed; 2026-11-23 19:10:02 to 19:10:05 UTC" in text
+
+
+def test_what_an_endpoint_is_for_stands_below_it() -> None:
+    text = one_line(printed(endpoint(assets=["mail", "authenticates"])))
+    assert "asset: mail, authenticates; by 10.66.9.66; with" in text
+
+
+def test_what_went_to_scanners_of_our_own_is_told_apart() -> None:
+    both = ["10.9.0.5", "10.66.9.66"]
+    text = one_line(printed(endpoint(sources=both, authorized_scanners=scanners("10.9.0.5", answers=1, leaked=16368))))
+    assert "by 10.9.0.5 (authorized scanner), 10.66.9.66; 16,368 bytes of it to authorized scanners" in text
+    assert "Block and look into 10.66.9.66:" in text
+
+
+def test_a_leak_to_scanners_of_our_own_alone_is_patched_and_nobody_is_blocked() -> None:
+    ours = scanners("10.9.0.5", answers=2, leaked=32736)
+    text = one_line(printed(endpoint(sources=["10.9.0.5"], authorized_scanners=ours)))
+    assert text.startswith("10.66.0.10:443 LEAKED 32,736 bytes")
+    assert "Patch 10.66.0.10 now" in text
+    assert "Only scanners of yours took memory here" in text
+    assert "Block" not in text
+    attempted = endpoint(verdict="attempted", leaking_answers=0, sources=["10.9.0.5"], authorized_scanners=ours)
+    assert "Find out whether" not in printed(attempted)
+
+
+NOT_LEAKED = {"first_leak": None, "last_leak": None, "exposed_from": None, "leaked_bytes": 0}
+LATER = "2026-11-25T08:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, "exposed since 2026-11-23 19:10:02 UTC or before, not seen patched"),
+        (
+            {"first_patched": LATER, "exposed_until": LATER},
+            "exposed since 2026-11-23 19:10:02 UTC or before, seen patched at 2026-11-25 08:00:00 UTC",
+        ),
+        (
+            {"first_patched": LATER, "leaking_and_patched": True},
+            "exposed since 2026-11-23 19:10:02 UTC or before, though some requests are refused: are there several",
+        ),
+        (
+            {"leaked_before_disclosure_bytes": 16368, "leaked_before_disclosure_bytes_estimated": 0},
+            "not seen patched; 16,368 bytes leaked before disclosure",
+        ),
+        (
+            NOT_LEAKED | {"first_patched": LATER},
+            "refuses what a vulnerable peer answers, first seen 2026-11-25 08:00:00",
+        ),
+    ],
+)
+def test_the_exposure_is_a_line_below(known: dict[str, Any], said: str) -> None:
+    assert said in one_line(printed(endpoint(exposure=exposure(**known))))
+
+
+def test_of_the_exposure_nothing_is_said_where_nothing_is_known() -> None:
+    text = printed(endpoint(verdict="attempted", exposure=exposure(**NOT_LEAKED)))
+    assert "exposed since" not in text
+    assert "refuses" not in text
+
+
+def test_what_is_patched_already_shall_be_confirmed() -> None:
+    closed = exposure(first_patched=LATER, exposed_until=LATER)
+    text = one_line(printed(endpoint(ip="10.0.0.1", exposure=closed), endpoint(ip="10.0.0.2")))
+    assert "Patch 10.0.0.2 now" in text
+    assert "Confirm that 10.0.0.1, which refused later, is patched for good" in text
 
 
 def test_the_gravest_comes_first_whatever_the_order() -> None:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.simulation import Exchanges, address_bytes, numbered_addresses, rows_of
-from hbids.config import Config, Thresholds
+from hbids.config import Config, Output, Thresholds
 from hbids.decode.engine import native_available
+from hbids.eve.event import alert
 from hbids.facts import Facts, Finding, FrameBatch, Rows, Verdict
 from hbids.pipeline import Analysis
+from hbids.signatures import shipped
 from tests.conftest import missing
 from tests.detect.casebook import LIE, leak, leaks, numbered
 from tests.support import mutation, tls
@@ -158,7 +160,9 @@ def test_what_a_harvest_says(engine_name: str, tmp_path: Path) -> None:
     assert last.context["window_s"] == pytest.approx(24, abs=0.1)
     assert last.context["last_ns"] - last.context["first_ns"] == pytest.approx(24e9, abs=1e8)
     assert last.context["answers_per_hour"] == pytest.approx(25 / 24 * 3600, rel=0.01)
-    assert last.context["key_effort"] == pytest.approx(25 / 100_000)
+    assert last.context["key_effort"] == pytest.approx(25 * 0x100 / 15_816_172, rel=0.01)
+    text = alert(last, shipped()[1016301], Output())["alert"]["signature"]
+    assert "0.000405 times the memory in which a private key was once found" in text
 
 
 # --- what is told, and when -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import hbids
 from benchmarks.simulation import Exchanges, address_bytes, numbered_addresses, rows_of
 from hbids.config import Memory, Thresholds
 from hbids.facts import HEARTBEAT_DTYPE, Rows
-from hbids.keyed import fingerprint
+from hbids.keyed import fingerprint, keys_from
 from hbids.measures import Measured
 from hbids.stats import Statistics
 from hbids.stats.counters import WINDOW_NS, WINDOWS
@@ -145,6 +145,17 @@ def test_many_sources_are_estimated_to_within_five_percent(count: int) -> None:
     statistics = statistics_of(exchanges([START_NS] * count, list(range(count))))
     assert the_row(statistics.endpoints)["sources"] == pytest.approx(count, rel=0.05)
     assert the_row(statistics.behaviours)["sources"] == pytest.approx(count, rel=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 300, 2_000, 50_000])
+def test_how_many_sources_there_are_is_told_with_bounds(count: int) -> None:
+    statistics = statistics_of(exchanges([START_NS] * count, list(range(count))))
+    key = the_row(statistics.endpoints)["key"]
+    (told_of, nothing) = statistics.endpoints.sources_of(keys_from([tuple(key.tolist()), (0, 0, 0)]))
+    assert told_of["lower"] <= count <= told_of["upper"]
+    assert told_of["lower"] <= told_of["count"] <= told_of["upper"]
+    assert told_of["upper"] - told_of["lower"] <= (0 if count <= 300 else 0.06 * count)
+    assert nothing == {"count": 0, "lower": 0, "upper": 0}
 
 
 def test_no_table_holds_more_than_it_may() -> None:

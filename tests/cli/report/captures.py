@@ -72,8 +72,10 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         "last_seen": "2026-11-23T19:10:05.500000Z",
         "sources": ["10.66.9.66"],
         "tools": ["nmap ssl-heartbleed"],
+        "authorized_scanners": {"sources": [], "leaking_answers": 0, "leaked_bytes": 0, "leaked_bytes_estimated": 0},
         "tool_classes": {"checker": ["nmap ssl-heartbleed"]},
         "accepts_heartbeat_extension": True,
+        "exposure": {"exposed_from": None, "exposed_until": None},
     }
     return given | changes
 
