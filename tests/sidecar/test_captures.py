@@ -42,6 +42,16 @@ def test_each_endpoint_has_the_verdict_and_the_bytes_of_a_replay(capture: Path) 
     assert sidecar == replay
 
 
+def test_leaks_have_their_times_and_patches_are_proved_only_where_a_replay_proves_them(capture: Path) -> None:
+    replay, sidecar = compared(capture).endpoints("exposure")
+    for endpoint, (exposure,) in sidecar.items():
+        (whole,) = replay[endpoint]
+        assert (exposure["first_leak"], exposure["last_leak"]) == (whole["first_leak"], whole["last_leak"])
+        if exposure["first_patched"]:
+            assert whole["first_patched"] <= exposure["first_patched"] <= whole["last_patched"]
+        assert exposure["leaked_bytes"] == whole["leaked_bytes"]
+
+
 def test_the_tools_are_known(capture: Path) -> None:
     if capture.name in TOOLS_UNKNOWN:
         return

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+import hbids
 from hbids.assets import Asset
 from hbids.config import Config
 from hbids.eve.event import alert
+from hbids.facts import Facts
+from hbids.pipeline import Analysis
 from hbids.signatures import shipped
 from tests.conftest import run_hbids, shared_path
 from tests.detect.casebook import leak, leaks
@@ -21,6 +24,7 @@ from tests.support.judging import alerts, judge
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hbids.facts import Finding
     from hbids.pipeline import Result
 
 SCANNER, STRANGER, SERVER = "10.9.0.5", "203.0.113.66", "10.1.0.25"
@@ -42,6 +46,11 @@ def leaking(client: str = STRANGER, number: int = 0, *, name: bytes | None = Non
     conversation.client(tls.request(0x100))
     conversation.server(tls.answer(0x100)[0])
     return conversation
+
+
+def facts_of(folder: Path, *conversations: Conversation) -> Facts:
+    result = hbids.replay(write_pcap(folder / "made.pcap", frames_of(*conversations)))
+    return Facts(result.heartbeats, result.sessions, result.flows)
 
 
 def attempt(client: str = STRANGER, number: int = 0) -> Conversation:
@@ -213,6 +222,27 @@ def test_what_came_before_the_disclosure_is_marked(engine_name: str, tmp_path: P
     assert early["context"]["hbids"]["before_disclosure"] is True
     assert "before disclosure" not in late["signature"]
     assert "before_disclosure" not in late["context"]["hbids"]
+
+
+# --- while a sensor runs ----------------------------------------------------------------------------------------------
+
+
+def test_other_surroundings_hold_from_then_on(tmp_path: Path) -> None:
+    """As after a reload of the configuration."""
+    told: list[Finding] = []
+    before = Config(assets=(Asset("*.example.org", ("vpn",)),), disclosure_ns=START_NS + SECOND_NS)
+    analysis = Analysis(before, told.append)
+    analysis.add(facts_of(tmp_path, leaking(name=b"vpn.example.org")))
+    assert analysis.endpoints()[0]["exposure"]["leaked_before_disclosure_bytes"] == 0x100
+    after = Config(assets=before.assets, authorized_scanners=("203.0.113.0/24",), home_networks=("10.1.0.0/16",))
+    analysis.adopt(after)
+    analysis.add(facts_of(tmp_path, *(leaking(STRANGER, number) for number in range(20, 40))))
+    (endpoint,) = analysis.endpoints()
+    assert endpoint["verdict"] == "leaked", "by then it is a scanner, and scanners do not harvest"
+    assert endpoint["assets"] == ["vpn", "authenticates"], "the name was learnt before"
+    assert endpoint["exposure"]["leaked_before_disclosure_bytes"] is None
+    analysis.adopt(Config(home_networks=("192.168.0.0/16",)))
+    assert analysis.endpoints() == []
 
 
 # --- as a user runs it ------------------------------------------------------------------------------------------------
