@@ -220,7 +220,7 @@ class Memory:
     """Shapes of exchanges at an endpoint: about 10 MB, and up to 4 KB more each where many sources share one."""
 
     endpoints: int = field(default=262_144, metadata={"least": _STEP})
-    """Endpoints that were asked: about 40 MB; more than the internet is known to have left."""
+    """Endpoints that were asked: about 75 MB with their exposure; more than the internet is known to have left."""
 
     flows: int = field(default=1_000_000, metadata={"least": _STEP})
     """Flows with heartbeats that a state remembers (``--state``), so that none counts twice: about 50 MB."""
