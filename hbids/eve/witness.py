@@ -4,11 +4,14 @@ facts."""
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from hbids.eve.blindness import Blindness
+from hbids.eve.bulk import FLOW_LINE, HEAD, Fields, flow_rows
 from hbids.eve.conversation import Conversation, Frame
 from hbids.eve.flows import MOST_COUNT, MOST_PORT, TCP, FlowKey, counts_of, key_by_way, key_of, vlan_of, way_of
 from hbids.eve.hearsay import ASKED, EVENTS, LEAKED, answer_row, request_row
@@ -17,6 +20,7 @@ from hbids.eve.rows import flow_row, session_row
 from hbids.eve.segment import find_segment
 from hbids.eve.told import Told, key_of_row
 from hbids.eve.values import address_of, bytes_of, number_of, object_of, text_of, time_ns_of
+from hbids.eve.values import time_ns as parse_time
 from hbids.facts import (
     FRAME_DTYPE,
     Direction,
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hbids.config import Eve
-    from hbids.eve.hello import TlsSession
     from hbids.facts import Rows
 
 __all__ = ["Witness"]
@@ -41,6 +44,10 @@ _OWN_FLOW_IDS = 1 << 62
 """Flows that never go through an engine are numbered from here, so that nothing is joined that does not belong."""
 _RECORD_HEADER = b"\x18\x03\x03"
 _END_REASONS = {"timeout": EndReason.TIMEOUT, "tcp_reuse": EndReason.REUSED}
+_CONCERNS_HEARTBEATS = tuple(
+    [before + b"15" + behind for before in (b"-", b",") for behind in (b"-", b",", b'"')] + [b'"exts"']
+)
+"""In JA3's text, or the lists of Suricata 8: perhaps the extension. Plain words are found faster than a pattern."""
 _TICK_NS = 1_000_000_000
 _LINK_TYPE_ETHERNET = 1
 _TICK = bytes(12) + b"\x88\xb5"
@@ -64,15 +71,20 @@ class Witness:
         then."""
         self._events = 0
         self._held_bytes = 0
-        self._sessions: OrderedDict[int, tuple[FlowKey, tuple[int, ...], TlsSession]] = OrderedDict()
-        """``tls`` events of flows that have not shown a heartbeat, for a while."""
+        self._sessions: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
+        """``tls`` events of flows that have not shown a heartbeat, for a while: since when, and the line."""
+        self._others: set[int] = set()
+        """Flows of conversations that are not TLS by Suricata's word."""
+        self._flow_lines: list[Fields] = []
+        self.tells_all = False
+        """Rows of all sessions are wanted, not only of those that heartbeats concern."""
         self.told = Told(2 * limits.flows)
         self.blindness = Blindness()
         self.place: Any = None
         """Where reading stood before the events that are taken now: from there on all must be read again to know what
         is known of the flows they speak of."""
-        self._since: dict[FlowKey, Any] = {}
-        """Where the flows began of which something is still to come, the oldest first."""
+        self._since: dict[FlowKey | int, Any] = {}
+        """Where the flows began of which something is still to come; those that only wait, by flow_id."""
         self._frames: list[Frame] = []
         self._heartbeat_rows: list[Rows] = []
         self._session_rows: list[Rows] = []
@@ -101,14 +113,56 @@ class Witness:
             self.counters["eve_events_ignored"] += 1
             return
         self._events += 1
+        self._see_time(time_ns)
+        reader(event, time_ns)
+
+    def see(self, moment: bytes) -> None:
+        """So late it is."""
+        time_ns = parse_time(moment.decode())
+        if time_ns is not None:
+            self._see_time(time_ns)
+
+    def _see_time(self, time_ns: int) -> None:
         self.now_ns = max(self.now_ns, time_ns)
         self._first_ns = time_ns if self._first_ns is None else min(self._first_ns, time_ns)
-        reader(event, time_ns)
 
     @property
     def seconds(self) -> float:
         """From the first to the last event."""
         return 0.0 if self._first_ns is None else (self.now_ns - self._first_ns) / 1e9
+
+    def take_tls(self, line: bytes) -> bool:
+        """Take a line that is a ``tls`` event, if it looks as Suricata writes it."""
+        head = HEAD.match(line)
+        if head is None:
+            return False
+        flow_id = int(head[2])
+        if flow_id in self._conversations:
+            return False
+        self._events += 1
+        self._sessions[flow_id] = self.now_ns, line
+        self._since.setdefault(flow_id, self.place)
+        if len(self._sessions) > self._limits.sessions:
+            self._tell_session(next(iter(self._sessions)))
+        return True
+
+    def take_flow(self, line: bytes) -> bool:
+        """Take a line that is a ``flow`` event of TLS, likewise."""
+        found = FLOW_LINE.match(line)
+        if found is None:
+            return False
+        flow_id = int(found[2])
+        if flow_id in self._conversations:
+            return False
+        self._events += 1
+        self._tell_session(flow_id)
+        self._flow_lines.append(found.groups())
+        return True
+
+    @property
+    def knows_other_flows(self) -> bool:
+        """Of some that have shown a heartbeat Suricata does not say that they are TLS."""
+        return bool(self._others)
 
     def knows(self, flow_id: int) -> bool:
         """Whether more about this flow matters."""
@@ -136,6 +190,11 @@ class Witness:
         heartbeats, self._heartbeat_rows = self._heartbeat_rows, []
         sessions, self._session_rows = self._session_rows, []
         flows, self._flow_rows = self._flow_rows, []
+        lines, self._flow_lines = self._flow_lines, []
+        if lines:
+            flows.append(flow_rows(lines, self._next_flow_id))
+            self._next_flow_id += len(lines)
+            self._add_totals(flows[-1])
         nothing = Facts.empty()
         return Facts(
             np.concatenate(heartbeats) if heartbeats else nothing.heartbeats,
@@ -145,11 +204,11 @@ class Witness:
 
     def oldest_place(self) -> Any:
         """Where reading must begin again, so that nothing is lost that is known of flows now; None: where it is."""
-        return next(iter(self._since.values()), None)
+        return min(self._since.values(), key=itemgetter(0), default=None)
 
-    def forget_oldest_place(self) -> None:
-        """It is not worth to read as much again."""
-        self._since.pop(next(iter(self._since)), None)
+    def forget_places(self, before: int) -> None:
+        """It is not worth to read again what was read so early."""
+        self._since = {key: place for key, place in self._since.items() if place[0] >= before}
 
     def corrected(self, facts: Facts) -> Facts:
         """Facts of the engine with what EVE knows better."""
@@ -179,6 +238,8 @@ class Witness:
         conversation.said_overflow |= sid == _OUR_OVERFLOW or sid in ASKED
         conversation.said_leak |= sid == _OUR_MISMATCH or sid in LEAKED
         conversation.word(text_of(event, "app_proto"))
+        if text_of(event, "app_proto") == "tls":
+            self._others.discard(flow_id)
         frame = self._frame(event, packet, time_ns)
         way = way_of(event) or self._way(event, conversation)
         before = conversation.held_bytes
@@ -226,17 +287,19 @@ class Witness:
         if flow_id is None or key is None:
             self.counters["eve_events_useless"] += 1
             return
-        session = session_of(object_of(event, "tls"), time_ns)
         conversation = self._conversations.get(flow_id)
         if conversation is not None and not conversation.playing:
-            conversation.tls = session
+            conversation.tls = session_of(object_of(event, "tls"), time_ns)
             conversation.word("tls")
-            return
-        if conversation is None or Direction.TO_SERVER not in conversation.hellos_seen:
-            self._sessions[flow_id] = key, vlan_of(event), session
-            self._since.setdefault(key, self.place)
-            if len(self._sessions) > self._limits.sessions:
-                self._tell_session(next(iter(self._sessions)))
+        elif conversation is None or Direction.TO_SERVER not in conversation.hellos_seen:
+            self._tell_tls(event, time_ns)
+
+    def _tell_tls(self, event: Mapping[str, Any], time_ns: int) -> None:
+        """Of a flow without heartbeats so far."""
+        key = key_of(event)
+        if key is not None:
+            session = session_of(object_of(event, "tls"), time_ns)
+            self._session_rows.append(session_row(key, vlan_of(event), self._own_flow_id(), session))
 
     def _read_flow(self, event: Mapping[str, Any], time_ns: int) -> None:
         flow, key, flow_id = object_of(event, "flow"), key_of(event), number_of(event, "flow_id")
@@ -248,6 +311,7 @@ class Witness:
         self.totals["flows"] += 1
         self.totals["packets"] += counts.packets_to_server + counts.packets_to_client
         self.totals["bytes"] += counts.bytes_to_server + counts.bytes_to_client
+        self._others.discard(flow_id)
         conversation = self._conversations.pop(flow_id, None)
         if conversation is not None:
             conversation.word(text_of(event, "app_proto"))
@@ -283,15 +347,20 @@ class Witness:
         flow = object_of(event, "flow")
         conversation = self._conversations.get(flow_id)
         if conversation is None:
-            session = self._sessions.pop(flow_id, None)
-            key = (session[0] if session else None) or key_of(flow, event) or key_by_way(event)
+            waiting = self._sessions.pop(flow_id, None)
+            tls = self._parsed(waiting[1]) if waiting else {}
+            place = self._since.pop(flow_id, self.place)
+            key = key_of(tls) or key_of(flow, event) or key_by_way(event)
             if key is None:
                 self.counters["eve_events_useless"] += 1
                 return None
-            conversation = Conversation(*key, start_ns=time_ns, tls=session[2] if session else None)
+            session = session_of(object_of(tls, "tls"), time_ns_of(tls, "timestamp") or waiting[0]) if waiting else None
+            conversation = Conversation(*key, start_ns=time_ns, tls=session)
             conversation.word("tls" if session else "")
             self._make_room()
-            self._since.setdefault(key, self.place)
+            if session is None:
+                self._others.add(flow_id)
+            self._since.setdefault(key, place)
             self._conversations[flow_id] = conversation
             self.told.note(key, counts_of(flow, time_ns), event, flow_id, conversation)
         self._conversations.move_to_end(flow_id)
@@ -303,6 +372,7 @@ class Witness:
     def _make_room(self) -> None:
         if len(self._conversations) >= self._limits.flows:
             flow_id, oldest = self._conversations.popitem(last=False)
+            self._others.discard(flow_id)
             self.counters["eve_flows_evicted"] += 1
             self._release(flow_id, oldest)
             self._frames += oldest.end(self.now_ns)
@@ -327,7 +397,7 @@ class Witness:
             self._play(flow_id)
         while self._sessions:
             flow_id = next(iter(self._sessions))
-            if self.now_ns - self._sessions[flow_id][2].time_ns < self._limits.session_wait_ns:
+            if self.now_ns - self._sessions[flow_id][0] < self._limits.session_wait_ns:
                 break
             self._tell_session(flow_id)
 
@@ -361,10 +431,28 @@ class Witness:
 
     def _tell_session(self, flow_id: int) -> None:
         found = self._sessions.pop(flow_id, None)
-        if found is not None:
-            key, vlan, session = found
-            self._since.pop(key, None)
-            self._session_rows.append(session_row(key, vlan, self._own_flow_id(), session))
+        if found is None:
+            return
+        self._since.pop(flow_id, None)
+        time_ns, line = found
+        if self.tells_all or any(word in line for word in _CONCERNS_HEARTBEATS):
+            event = self._parsed(line)
+            self._tell_tls(event, time_ns_of(event, "timestamp") or time_ns)
+        else:
+            self.totals["tls_sessions"] += 1
+
+    def _parsed(self, line: bytes) -> Mapping[str, Any]:
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            self.counters["eve_lines_broken"] += 1
+            return {}
+        return event if isinstance(event, dict) else {}
+
+    def _add_totals(self, flows: Rows) -> None:
+        self.totals["flows"] += len(flows)
+        for what in ("packets", "bytes"):
+            self.totals[what] += int(flows[f"{what}_to_server"].sum() + flows[f"{what}_to_client"].sum())
 
     def _own_flow_id(self) -> int:
         self._next_flow_id += 1

@@ -12,7 +12,7 @@ from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
-from hbids.eve.lines import events_in
+from hbids.eve.lines import read_lines
 from hbids.eve.witness import Witness
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
@@ -59,6 +59,7 @@ class Sidecar:
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
+        self.witness.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
         self.places: list[Place] = []
@@ -69,8 +70,7 @@ class Sidecar:
         """Take whole lines; ``places`` says where reading stood before them."""
         witness = self.witness
         witness.place = self.counts["bytes"], self.places if places is None else places
-        for event in events_in(lines, witness.knows, self.counts):
-            witness.take(event)
+        read_lines(lines, witness, self.counts)
         self._judge()
 
     def stands(self, places: list[Place], *, save: bool = False) -> None:
@@ -111,6 +111,7 @@ class Sidecar:
         result = Result(self._engine.name, list(self.sources), history=self._history)
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
+        result.totals["tls_sessions"] += self.witness.totals["tls_sessions"]
         result.totals["eve"] = {"lines": self.counts["lines"], "bytes": self.counts["bytes"]}
         result.totals["seconds"] = {
             "capture": self.witness.seconds,
@@ -140,7 +141,7 @@ class Sidecar:
             places: list[Place] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
                 return places
-            self.witness.forget_oldest_place()
+            self.witness.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
         return self.places
 
     # --- events to findings ---
