@@ -62,6 +62,8 @@ class Witness:
         self.counters: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
         """Packets, bytes and flows, of the flow events that were read."""
+        self.kinds: Counter[str] = Counter()
+        """Events that were read, by type; see :func:`~hbids.eve.silence.silence`."""
         self.now_ns = 0
         """Of the latest event."""
         self._conversations: OrderedDict[int, Conversation] = OrderedDict()
@@ -113,6 +115,7 @@ class Witness:
             self.counters["eve_events_ignored"] += 1
             return
         self._events += 1
+        self.kinds[text_of(event, "event_type")] += 1
         self._see_time(time_ns)
         reader(event, time_ns)
 
@@ -140,6 +143,7 @@ class Witness:
         if flow_id in self._conversations:
             return False
         self._events += 1
+        self.kinds["tls"] += 1
         self._sessions[flow_id] = self.now_ns, line
         self._since.setdefault(flow_id, self.place)
         if len(self._sessions) > self._limits.sessions:
@@ -155,6 +159,7 @@ class Witness:
         if flow_id in self._conversations:
             return False
         self._events += 1
+        self.kinds["flow"] += 1
         self._tell_session(flow_id)
         self._flow_lines.append(found.groups())
         return True
@@ -231,6 +236,8 @@ class Witness:
         sid = number_of(object_of(event, "alert"), "signature_id") or 0
         if sid not in _OUR_SIDS and sid not in EVENTS:
             return  # of something else, or of nobody knows what
+        self.kinds["heartbeat alerts"] += 1
+        self.kinds["with packet"] += bool(packet)
         found = self._conversation(event, time_ns)
         if found is None:
             return

@@ -13,6 +13,7 @@ from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
 from hbids.eve.lines import read_lines
+from hbids.eve.silence import silence
 from hbids.eve.witness import Witness
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
@@ -29,6 +30,9 @@ __all__ = ["Sidecar"]
 
 _REMEMBERED = "eve"
 """The part of a state that says where reading stood."""
+
+
+_KINDS = ("alert", "packet", "frame", "tls", "flow", "netflow", "anomaly", "stats")
 
 
 class Sidecar:
@@ -62,6 +66,8 @@ class Sidecar:
         self.witness.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
+        self.following: dict[str, float] = {}
+        """How far reading is behind writing, and what it met, for the summary."""
         self.places: list[Place] = []
         """Where the run before stood, by its state; then where this one stands."""
         self._keeper = Keeper(state, self, config, before_save) if state is not None else None
@@ -86,6 +92,10 @@ class Sidecar:
         """Nothing has come for a while: do not hold anything back."""
         self.witness.release()
         self._judge()
+
+    def silence(self) -> list[str]:
+        """What Suricata should say and does not."""
+        return silence(self.counts["lines"], self.witness.kinds)
 
     def summary(self) -> dict[str, Any]:
         """The summary so far."""
@@ -112,7 +122,12 @@ class Sidecar:
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
         result.totals["tls_sessions"] += self.witness.totals["tls_sessions"]
-        result.totals["eve"] = {"lines": self.counts["lines"], "bytes": self.counts["bytes"]}
+        result.totals["eve"] = {
+            "lines": self.counts["lines"],
+            "bytes": self.counts["bytes"],
+            "events": {kind: self.witness.kinds[kind] for kind in _KINDS if self.witness.kinds[kind]},
+            **self.following,
+        }
         result.totals["seconds"] = {
             "capture": self.witness.seconds,
             "wall": round(time.monotonic() - self._started[0], 6),
@@ -177,6 +192,7 @@ class Sidecar:
             eve_lines_broken=self.counts["broken"],
             eve_lines_too_long=self.counts["too_long"],
             eve_files_lost=self.counts["files_lost"],
+            eve_lines_dropped=self.counts["dropped"],
         )
         return counters | dropped | self.witness.blindness.drops()
 
