@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from hbids.eve.bulk import HEAD
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,9 +34,6 @@ class Taker(Protocol):
     def knows_other_flows(self) -> bool:
         """Flows matter of which Suricata does not say that they are TLS."""
 
-    def see(self, moment: bytes) -> None:
-        """So late it is."""
-
     def knows(self, flow_id: int) -> bool:
         """More about this flow matters."""
 
@@ -58,8 +53,6 @@ def read_lines(lines: bytes, taker: Taker, counts: Counter[str]) -> None:
     looks at its own. Adds to ``counts`` ``lines``, ``bytes`` and those ``broken``."""
     counts["bytes"] += len(lines)
     counts["lines"] += lines.count(b"\n")
-    if head := HEAD.match(lines):
-        taker.see(head[1])
     at = 0
     while at < len(lines):
         quick = not taker.knows_other_flows and _TYPE in lines[at : at + _MOST_BEFORE_TYPE]

@@ -18,15 +18,14 @@ from hbids.eve.hearsay import ASKED, EVENTS, LEAKED, answer_row, request_row
 from hbids.eve.hello import session_of
 from hbids.eve.rows import flow_row, session_row
 from hbids.eve.segment import find_segment
+from hbids.eve.slice import Slice
 from hbids.eve.told import Told, key_of_row
 from hbids.eve.values import address_of, bytes_of, number_of, object_of, text_of, time_ns_of
 from hbids.eve.values import time_ns as parse_time
 from hbids.facts import (
-    FRAME_DTYPE,
     Direction,
     EndReason,
     Facts,
-    FrameBatch,
 )
 from hbids.measures import unasked_bytes_estimated
 
@@ -48,7 +47,10 @@ _CONCERNS_HEARTBEATS = tuple(
     [before + b"15" + behind for before in (b"-", b",") for behind in (b"-", b",", b'"')] + [b'"exts"']
 )
 """In JA3's text, or the lists of Suricata 8: perhaps the extension. Plain words are found faster than a pattern."""
-_TICK_NS = 1_000_000_000
+_SECOND_NS = 1_000_000_000
+_SECONDS_DIGITS = len("2026-11-23T17:50:59")
+_MOST_SLICE_FRAMES = 16_384
+"""Of one second; about 20 MB. More are told in pieces."""
 _LINK_TYPE_ETHERNET = 1
 _TICK = bytes(12) + b"\x88\xb5"
 """A frame of an ethertype for experiments (IEEE 802), which only tells the engine the time."""
@@ -90,9 +92,14 @@ class Witness:
         self._frames: list[Frame] = []
         self._heartbeat_rows: list[Rows] = []
         self._session_rows: list[Rows] = []
+        self._done: list[FlowKey | int] = []
+        """Flows of which all is said."""
+        self._slices: list[Slice] = []
+        """Of seconds that are over."""
+        self._second = 0
         self._flow_rows: list[Rows] = []
         self._next_flow_id = _OWN_FLOW_IDS
-        self._ticked_ns = 0
+        self._moment = b""
         self._first_ns: int | None = None
         self._readers: dict[str, Callable[[Mapping[str, Any], int], None]] = {
             "alert": self._read_alert,
@@ -119,15 +126,29 @@ class Witness:
         self._see_time(time_ns)
         reader(event, time_ns)
 
-    def see(self, moment: bytes) -> None:
-        """So late it is."""
-        time_ns = parse_time(moment.decode())
-        if time_ns is not None:
-            self._see_time(time_ns)
+    def _see(self, moment: bytes) -> None:
+        if moment[:_SECONDS_DIGITS] != self._moment:
+            self._moment = moment[:_SECONDS_DIGITS]
+            time_ns = parse_time(moment.decode())
+            if time_ns is not None:
+                self._see_time(time_ns)
 
     def _see_time(self, time_ns: int) -> None:
-        self.now_ns = max(self.now_ns, time_ns)
         self._first_ns = time_ns if self._first_ns is None else min(self._first_ns, time_ns)
+        if time_ns // _SECOND_NS > self._second or len(self._frames) > _MOST_SLICE_FRAMES:
+            self._let_go()
+            self._close_slice()
+            self._second = max(self._second, time_ns // _SECOND_NS)
+        self.now_ns = max(self.now_ns, time_ns)
+
+    def _close_slice(self) -> None:
+        """What was learnt in a second belongs together, however many lines are read at once: so the order in which
+        things are told depends on the events alone."""
+        if self._frames or self._since:
+            self._frames.append(Frame(self.now_ns, _LINK_TYPE_ETHERNET, len(_TICK), _TICK))
+        if self._frames or self._heartbeat_rows or self._session_rows or self._done:
+            self._slices.append(Slice(self._frames, self._heartbeat_rows, self._session_rows, self._done))
+            self._frames, self._heartbeat_rows, self._session_rows, self._done = [], [], [], []
 
     @property
     def seconds(self) -> float:
@@ -142,6 +163,7 @@ class Witness:
         flow_id = int(head[2])
         if flow_id in self._conversations:
             return False
+        self._see(head[1])
         self._events += 1
         self.kinds["tls"] += 1
         self._sessions[flow_id] = self.now_ns, line
@@ -158,6 +180,7 @@ class Witness:
         flow_id = int(found[2])
         if flow_id in self._conversations:
             return False
+        self._see(found[1])
         self._events += 1
         self.kinds["flow"] += 1
         self._tell_session(flow_id)
@@ -175,37 +198,24 @@ class Witness:
 
     # --- out ---
 
-    def frames(self) -> FrameBatch:
-        """What there is for the engine by now."""
-        self._let_go()
-        if self._since or self._frames:
-            self._tick()
-        frames, self._frames = self._frames, []
-        rows = np.zeros(len(frames), FRAME_DTYPE)
-        if frames:
-            lengths = np.array([len(frame.data) for frame in frames], np.int64)
-            rows["time_ns"] = [frame.time_ns for frame in frames]
-            rows["captured_bytes"], rows["offset"] = lengths, np.cumsum(lengths) - lengths
-            rows["wire_bytes"] = [frame.wire_bytes for frame in frames]
-            rows["link_type"] = [frame.link_type for frame in frames]
-        return FrameBatch(b"".join(frame.data for frame in frames), rows)
+    def slices(self) -> list[Slice]:
+        """What there is by now, of seconds that are over; whoever takes it judges it before saying where reading
+        stands."""
+        slices, self._slices = self._slices, []
+        for each in slices:
+            for key in each.done:
+                self._since.pop(key, None)
+        return slices
 
-    def rows(self) -> Facts:
-        """Facts that need no engine."""
-        heartbeats, self._heartbeat_rows = self._heartbeat_rows, []
-        sessions, self._session_rows = self._session_rows, []
+    def flows(self) -> Rows:
+        """Flows without heartbeats that have ended."""
         flows, self._flow_rows = self._flow_rows, []
         lines, self._flow_lines = self._flow_lines, []
         if lines:
             flows.append(flow_rows(lines, self._next_flow_id))
             self._next_flow_id += len(lines)
             self._add_totals(flows[-1])
-        nothing = Facts.empty()
-        return Facts(
-            np.concatenate(heartbeats) if heartbeats else nothing.heartbeats,
-            np.concatenate(sessions) if sessions else nothing.sessions,
-            np.concatenate(flows) if flows else nothing.flows,
-        )
+        return np.concatenate(flows) if flows else Facts.empty().flows
 
     def oldest_place(self) -> Any:
         """Where reading must begin again, so that nothing is lost that is known of flows now; None: where it is."""
@@ -228,6 +238,7 @@ class Witness:
             self._play(flow_id)
         while self._sessions:
             self._tell_session(next(iter(self._sessions)))
+        self._close_slice()
 
     # --- events ---
 
@@ -327,7 +338,7 @@ class Witness:
             self._frames += conversation.end(end_ns)
             self._tell_hearsay(key, event, conversation, end_ns)
             if key.protocol != TCP or not conversation.is_tls:  # else when the engine has said its last of it
-                self._since.pop(key, None)
+                self._done.append(key)
         elif text_of(event, "app_proto") == "tls":
             self._tell_session(flow_id)
             reason = _END_REASONS.get(text_of(flow, "reason"), EndReason.CAPTURE_END)
@@ -440,7 +451,7 @@ class Witness:
         found = self._sessions.pop(flow_id, None)
         if found is None:
             return
-        self._since.pop(flow_id, None)
+        self._done.append(flow_id)
         time_ns, line = found
         if self.tells_all or any(word in line for word in _CONCERNS_HEARTBEATS):
             event = self._parsed(line)
@@ -474,8 +485,3 @@ class Witness:
         link_type = number_of(object_of(event, "packet_info"), "linktype", 0xFFFF)
         number = number_of(event, "pcap_cnt", MOST_COUNT) or 0
         return Frame(time_ns, _LINK_TYPE_ETHERNET if link_type is None else link_type, len(packet), packet, number)
-
-    def _tick(self) -> None:
-        if self.now_ns - self._ticked_ns >= _TICK_NS:
-            self._ticked_ns = self.now_ns
-            self._frames.append(Frame(self.now_ns, _LINK_TYPE_ETHERNET, len(_TICK), _TICK))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hbids.capture import Problem
@@ -14,7 +15,9 @@ from hbids.eve.file import Place
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
 from hbids.eve.lines import read_lines
 from hbids.eve.silence import silence
+from hbids.eve.slice import in_order
 from hbids.eve.witness import Witness
+from hbids.facts import Facts
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.result import Result, together, totals
@@ -22,7 +25,7 @@ from hbids.pipeline.result import Result, together, totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hbids.facts import Facts, Finding
+    from hbids.facts import Finding
     from hbids.state import Part
     from hbids.stats.history import History
 
@@ -32,6 +35,8 @@ _REMEMBERED = "eve"
 """The part of a state that says where reading stood."""
 
 
+_CLOSED_TIMEOUT_NS = 1_000_000_000
+"""Suricata says when a flow is over, and sends nothing after it."""
 _KINDS = ("alert", "packet", "frame", "tls", "flow", "netflow", "anomaly", "stats")
 
 
@@ -52,7 +57,8 @@ class Sidecar:
         """``before_save`` is called before the state says what was told. Raises EngineUnavailable and UserInputError as
         :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
-        self._engine = open_engine(engine, config.limits)
+        limits = replace(config.limits, closed_timeout_ns=min(_CLOSED_TIMEOUT_NS, config.limits.closed_timeout_ns))
+        self._engine = open_engine(engine, limits)
         self._on_finding = on_finding
         self._facts_sink = facts_sink
         self._limits = config.eve
@@ -162,11 +168,13 @@ class Sidecar:
     # --- events to findings ---
 
     def _judge(self) -> None:
-        frames = self.witness.frames()
-        facts = [self.witness.rows()]
-        if len(frames.frames):
-            facts.append(self.witness.corrected(self._engine.feed(frames)))
-        self._add(together(facts))
+        for piece in self.witness.slices():
+            facts = [piece.facts()]
+            if piece.frames:
+                facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
+            self._add(in_order(together(facts)))
+        nothing = Facts.empty()
+        self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
 
     def _add(self, facts: Facts) -> None:
         if not facts.row_count:
