@@ -34,7 +34,7 @@ CAPTURES = (
     "pcapng_scan_vuln_heartleech.pcapng",
     "benign_hb_openssl_tls.pcap",
 )
-PACKETS_A_SECOND = 1_000
+PACKETS_A_SECOND = 200
 LOOPS = 4
 """Each with addresses of its own."""
 SAVE_OFTEN = "memory:\n  save_interval_s: 0.3\n"
@@ -99,17 +99,19 @@ def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
         for sidecar in (undisturbed, disturbed):
             sidecar.start()
         time.sleep(3)
-        for number in range(rounds):
-            for name in CAPTURES:
-                _send(wire, name, seed=number * 1_000 + 1)
-                if dice.random() < 0.5:
+        for name in CAPTURES:
+            attack = _send(wire, name, rounds * LOOPS)
+            while attack.poll() is None:
+                time.sleep(dice.uniform(0, 2))
+                if dice.random() < 0.4 and (folder / "eve.json").exists():
                     rotations += 1
                     _rotate(folder, suricata, rotations)
-                time.sleep(dice.uniform(0, 1.5))
                 if dice.random() < 0.7:
                     kills += 1
                     disturbed.end(signal.SIGKILL)
                     disturbed.start()
+            if attack.returncode != 0:
+                raise Failed(f"tcpreplay ended with {attack.returncode}")
         time.sleep(12)  # until the last flows are over
     finally:
         suricata.send_signal(signal.SIGTERM)
@@ -148,13 +150,11 @@ def _suricata(wire: Wire, folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def _send(wire: Wire, name: str, seed: int) -> None:
-    """With addresses of their own in each loop and round."""
-    command = ["tcpreplay", "-q", "-i", NEAR, "--pps", str(PACKETS_A_SECOND), "--unique-ip", f"--loop={LOOPS}"]
-    rewritten = REPOSITORY / "pcaps" / name
-    done = subprocess.run(wire.inside(*command, str(rewritten)), check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failed(f"tcpreplay, seed {seed}: {done.stderr}")
+def _send(wire: Wire, name: str, loops: int) -> subprocess.Popen[bytes]:
+    """Send a capture again and again, with addresses of their own each time."""
+    command = ["tcpreplay", "-q", "-i", NEAR, "--pps", str(PACKETS_A_SECOND), "--unique-ip", f"--loop={loops}"]
+    command.append(str(REPOSITORY / "pcaps" / name))
+    return subprocess.Popen(wire.inside(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _rotate(folder: Path, suricata: subprocess.Popen[bytes], number: int) -> None:

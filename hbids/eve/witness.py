@@ -30,7 +30,7 @@ from hbids.facts import (
 from hbids.measures import unasked_bytes_estimated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from hbids.config import Eve
     from hbids.facts import Rows
@@ -49,8 +49,8 @@ _CONCERNS_HEARTBEATS = tuple(
 """In JA3's text, or the lists of Suricata 8: perhaps the extension. Plain words are found faster than a pattern."""
 _SECOND_NS = 1_000_000_000
 _SECONDS_DIGITS = len("2026-11-23T17:50:59")
-_MOST_SLICE_FRAMES = 16_384
-"""Of one second; about 20 MB. More are told in pieces."""
+_MOST_SLICE_BYTES = 1 << 22
+"""Of the frames of one second; what is more is told in pieces."""
 _LINK_TYPE_ETHERNET = 1
 _TICK = bytes(12) + b"\x88\xb5"
 """A frame of an ethertype for experiments (IEEE 802), which only tells the engine the time."""
@@ -84,11 +84,15 @@ class Witness:
         """Rows of all sessions are wanted, not only of those that heartbeats concern."""
         self.told = Told(2 * limits.flows)
         self.blindness = Blindness()
-        self.place: Any = None
+        self.place: Any = (0, [])
         """Where reading stood before the events that are taken now: from there on all must be read again to know what
         is known of the flows they speak of."""
         self._since: dict[FlowKey | int, Any] = {}
         """Where the flows began of which something is still to come; those that only wait, by flow_id."""
+        self.ended: dict[int, int] = {}
+        """Flows with heartbeats of which all is said, by Suricata's flow_id; how far reading was then."""
+        self.ignored: set[int] = set()
+        """Flows of which an earlier run has said all, though it did not say how far it had read."""
         self._frames: list[Frame] = []
         self._heartbeat_rows: list[Rows] = []
         self._session_rows: list[Rows] = []
@@ -96,7 +100,7 @@ class Witness:
         """Flows of which all is said."""
         self._slices: list[Slice] = []
         """Of seconds that are over."""
-        self._second = 0
+        self._second = self._slice_bytes = 0
         self._flow_rows: list[Rows] = []
         self._next_flow_id = _OWN_FLOW_IDS
         self._moment = b""
@@ -121,10 +125,20 @@ class Witness:
         if reader is None or time_ns is None:
             self.counters["eve_events_ignored"] += 1
             return
+        if self.ignored and self._is_ignored(event):
+            return
         self._events += 1
         self.kinds[text_of(event, "event_type")] += 1
         self._see_time(time_ns)
         reader(event, time_ns)
+
+    def _is_ignored(self, event: Mapping[str, Any]) -> bool:
+        flow_id = number_of(event, "flow_id")
+        if flow_id not in self.ignored:
+            return False
+        if text_of(event, "event_type") == "flow":
+            self.ignored.discard(flow_id)
+        return True
 
     def _see(self, moment: bytes) -> None:
         if moment[:_SECONDS_DIGITS] != self._moment:
@@ -135,11 +149,16 @@ class Witness:
 
     def _see_time(self, time_ns: int) -> None:
         self._first_ns = time_ns if self._first_ns is None else min(self._first_ns, time_ns)
-        if time_ns // _SECOND_NS > self._second or len(self._frames) > _MOST_SLICE_FRAMES:
+        if time_ns // _SECOND_NS > self._second or self._slice_bytes > _MOST_SLICE_BYTES:
             self._let_go()
             self._close_slice()
             self._second = max(self._second, time_ns // _SECOND_NS)
         self.now_ns = max(self.now_ns, time_ns)
+
+    def _emit(self, frames: Iterable[Frame]) -> None:
+        before = len(self._frames)
+        self._frames += frames
+        self._slice_bytes += sum(len(frame.data) for frame in self._frames[before:])
 
     def _close_slice(self) -> None:
         """What was learnt in a second belongs together, however many lines are read at once: so the order in which
@@ -149,6 +168,7 @@ class Witness:
         if self._frames or self._heartbeat_rows or self._session_rows or self._done:
             self._slices.append(Slice(self._frames, self._heartbeat_rows, self._session_rows, self._done))
             self._frames, self._heartbeat_rows, self._session_rows, self._done = [], [], [], []
+            self._slice_bytes = 0
 
     @property
     def seconds(self) -> float:
@@ -161,7 +181,7 @@ class Witness:
         if head is None:
             return False
         flow_id = int(head[2])
-        if flow_id in self._conversations:
+        if flow_id in self._conversations or flow_id in self.ignored:
             return False
         self._see(head[1])
         self._events += 1
@@ -178,7 +198,7 @@ class Witness:
         if found is None:
             return False
         flow_id = int(found[2])
-        if flow_id in self._conversations:
+        if flow_id in self._conversations or flow_id in self.ignored:
             return False
         self._see(found[1])
         self._events += 1
@@ -204,8 +224,15 @@ class Witness:
         slices, self._slices = self._slices, []
         for each in slices:
             for key in each.done:
-                self._since.pop(key, None)
+                self._end(key)
         return slices
+
+    def _end(self, key: FlowKey | int) -> None:
+        """All is said of a flow."""
+        self._since.pop(key, None)
+        told = self.told.of(key) if isinstance(key, FlowKey) else None
+        if told is not None:
+            self.ended[told.flow_id] = self.place[0]
 
     def flows(self) -> Rows:
         """Flows without heartbeats that have ended."""
@@ -229,7 +256,10 @@ class Witness:
         """Facts of the engine with what EVE knows better."""
         for row in facts.flows:
             if row["end_reason"] != EndReason.CHECKPOINT:
-                self._since.pop(key_of_row(row), None)
+                key = key_of_row(row)
+                told = self.told.of(key)
+                if told is None or row["end_time_ns"] >= told.first.start_ns:  # else of one before it
+                    self._end(key)
         return self.told.correct(facts)
 
     def release(self) -> None:
@@ -262,10 +292,10 @@ class Witness:
         way = way_of(event) or self._way(event, conversation)
         before = conversation.held_bytes
         if frame is not None and not text_of(event, "pkt_src").startswith("stream"):  # those Suricata made itself
-            self._frames += conversation.packet(frame, way)
+            self._emit(conversation.packet(frame, way))
         if payload and event.get("stream") == 1:
             near = find_segment(frame.link_type, packet) if frame is not None else None
-            self._frames += conversation.stream(payload, way, time_ns, near)
+            self._emit(conversation.stream(payload, way, time_ns, near))
         if not (packet or payload):
             self._read_record(event, conversation, time_ns)
         self._held_bytes += conversation.held_bytes - before
@@ -279,7 +309,7 @@ class Witness:
             return
         flow_id, conversation = found
         before = conversation.held_bytes
-        self._frames += conversation.packet(frame, self._way(event, conversation))
+        self._emit(conversation.packet(frame, self._way(event, conversation)))
         self._held_bytes += conversation.held_bytes - before
         self._hold(flow_id, conversation)
 
@@ -298,7 +328,7 @@ class Witness:
             return
         body = bytes_of(frame, "payload")[:length]
         data = _RECORD_HEADER + length.to_bytes(2) + body + bytes(length - len(body))
-        self._frames += conversation.record(offset, data, way, time_ns)
+        self._emit(conversation.record(offset, data, way, time_ns))
 
     def _read_tls(self, event: Mapping[str, Any], time_ns: int) -> None:
         flow_id, key = number_of(event, "flow_id"), key_of(event)
@@ -335,7 +365,7 @@ class Witness:
             conversation.word(text_of(event, "app_proto"))
             self.told.note(key, counts, event, flow_id, conversation)
             self._release(flow_id, conversation)
-            self._frames += conversation.end(end_ns)
+            self._emit(conversation.end(end_ns))
             self._tell_hearsay(key, event, conversation, end_ns)
             if key.protocol != TCP or not conversation.is_tls:  # else when the engine has said its last of it
                 self._done.append(key)
@@ -393,7 +423,7 @@ class Witness:
             self._others.discard(flow_id)
             self.counters["eve_flows_evicted"] += 1
             self._release(flow_id, oldest)
-            self._frames += oldest.end(self.now_ns)
+            self._emit(oldest.end(self.now_ns))
 
     def _hold(self, flow_id: int, conversation: Conversation) -> None:
         if conversation.playing:
@@ -425,7 +455,7 @@ class Witness:
     def _release(self, flow_id: int, conversation: Conversation) -> None:
         self._held_bytes -= conversation.held_bytes
         self._waiting.pop(flow_id, None)
-        self._frames += conversation.play(self.now_ns)
+        self._emit(conversation.play(self.now_ns))
         if conversation.tls is not None and not conversation.hellos_seen:
             key = FlowKey(conversation.client, conversation.server, conversation.protocol)
             vlan = self.told.vlan(key)

@@ -71,6 +71,7 @@ def read_on(
     come. ``on_ready`` is called once nothing will be missed any more. Raises OSError when a socket cannot be opened,
     and UserInputError."""
     sidecar.sources = inputs
+    sidecar.read_each_line_once()
     inboxes = {name: inbox for name in inputs if (inbox := open_inbox(name, limits)) is not None}
     follower = Follower([name for name in inputs if name not in inboxes], limits.line_bytes, sidecar.places)
     try:

@@ -8,16 +8,20 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hbids.capture import Problem
 from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
+from hbids.eve.flows import FlowKey
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
 from hbids.eve.lines import read_lines
 from hbids.eve.silence import silence
 from hbids.eve.slice import in_order
+from hbids.eve.told import key_of_row
 from hbids.eve.witness import Witness
-from hbids.facts import Facts
+from hbids.facts import EndReason, Facts
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.result import Result, together, totals
@@ -63,9 +67,13 @@ class Sidecar:
         self._facts_sink = facts_sink
         self._limits = config.eve
         self._started = time.monotonic(), time.process_time()
-        self._final_places: list[Place] | None = None
+        self._final_place: tuple[int, list[Place]] | None = None
         self._history = _new_history(config) if history else None
         self._analysis = Analysis(config, self._tell, self._history)
+        self._judged: Counter[tuple[FlowKey, int]] = Counter()
+        """Rows of heartbeats that were judged, by flow and its start, of flows that go on."""
+        self._to_skip: dict[tuple[FlowKey, int], int] = {}
+        """So many of them an earlier run has judged."""
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
@@ -94,6 +102,10 @@ class Sidecar:
         elif self._keeper:
             self._keeper.save_now_and_then()
 
+    def read_each_line_once(self) -> None:
+        """What was judged by an earlier run is known by where that stood, and not by the flows that it counted."""
+        self._analysis.statistics.take_all_as_new()
+
     def rest(self) -> None:
         """Nothing has come for a while: do not hold anything back."""
         self.witness.release()
@@ -113,7 +125,7 @@ class Sidecar:
 
     def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
-        self._final_places = self._safe_places()
+        self._final_place = self._safe_place()
         self.rest()
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
@@ -145,25 +157,42 @@ class Sidecar:
 
     def parts(self) -> dict[str, Part]:
         """What the next run shall know of this one: all that was judged, and from where to read on. Flows of which
-        something is still to come are read again from their beginning; what was counted of them counts once."""
-        places = self._safe_places() if self._final_places is None else self._final_places
-        return self._analysis.parts() | {_REMEMBERED: {"places": [place._asdict() for place in places]}}
+        something is still to come are read again from their beginning, but for the rows that were judged; flows that
+        have ended since then are not read again."""
+        bytes_then, places = self._safe_place() if self._final_place is None else self._final_place
+        ended = self.witness.ended
+        self.witness.ended = ended = {flow_id: at for flow_id, at in ended.items() if at >= bytes_then}
+        judged = self._judged + Counter(self._to_skip)
+        kept = {
+            "places": [place._asdict() for place in places],
+            "ended": [[flow_id, at - bytes_then] for flow_id, at in ended.items()],
+            "judged": [
+                [*key.client, *key.server, key.protocol, start_ns, count] for (key, start_ns), count in judged.items()
+            ],
+        }
+        return self._analysis.parts() | {_REMEMBERED: kept}
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
         self._analysis.restore(parts)
         kept = parts.get(_REMEMBERED)
-        documents: list[dict[str, Any]] = kept["places"] if isinstance(kept, dict) else []
-        self.places = [place for document in documents if (place := Place.of(document)) is not None]
+        if isinstance(kept, dict):
+            self.places = [place for document in kept["places"] if (place := Place.of(document)) is not None]
+            self.witness.ended = dict(kept["ended"])
+            self.witness.ignored = set(self.witness.ended)
+            self._to_skip = {
+                (FlowKey((client, port), (server, service), protocol), start_ns): count
+                for client, port, server, service, protocol, start_ns, count in kept["judged"]
+            }
 
-    def _safe_places(self) -> list[Place]:
+    def _safe_place(self) -> tuple[int, list[Place]]:
         while (oldest := self.witness.oldest_place()) is not None:
             bytes_then: int = oldest[0]
             places: list[Place] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
-                return places
+                return bytes_then, places
             self.witness.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
-        return self.places
+        return self.counts["bytes"], self.places
 
     # --- events to findings ---
 
@@ -172,9 +201,27 @@ class Sidecar:
             facts = [piece.facts()]
             if piece.frames:
                 facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
-            self._add(in_order(together(facts)))
+            self._add(self._unjudged(in_order(together(facts))))
         nothing = Facts.empty()
         self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
+
+    def _unjudged(self, facts: Facts) -> Facts:
+        """Facts without the rows that an earlier run has judged."""
+        fresh = np.ones(len(facts.heartbeats), bool)
+        for index, row in enumerate(facts.heartbeats):
+            key = key_of_row(row), int(row["flow_start_ns"])
+            self._judged[key] += 1
+            if len(self._judged) > self._limits.flows:
+                del self._judged[next(iter(self._judged))]
+            if self._to_skip.get(key, 0) > 0:
+                self._to_skip[key] -= 1
+                fresh[index] = False
+        for row in facts.flows:
+            if row["end_reason"] != EndReason.CHECKPOINT:
+                key = key_of_row(row), int(row["time_ns"])
+                self._judged.pop(key, None)
+                self._to_skip.pop(key, None)
+        return Facts(facts.heartbeats[fresh], facts.sessions, facts.flows)
 
     def _add(self, facts: Facts) -> None:
         if not facts.row_count:
@@ -184,7 +231,7 @@ class Sidecar:
         self._analysis.add(facts)
 
     def _tell(self, finding: Finding) -> None:
-        evidence, _ = self.witness.told.evidence(finding.flow)
+        evidence = self.witness.told.evidence(finding.flow)
         finding.context["evidence"] = evidence
         if evidence == "eve-flow":
             for name in UNKNOWN_LENGTHS:
