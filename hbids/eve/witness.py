@@ -49,6 +49,8 @@ _CONCERNS_HEARTBEATS = tuple(
 """In JA3's text, or the lists of Suricata 8: perhaps the extension. Plain words are found faster than a pattern."""
 _SECOND_NS = 1_000_000_000
 _SECONDS_DIGITS = len("2026-11-23T17:50:59")
+_MOST_LATE_S = 60
+"""Threads of Suricata are behind each other; what is older than that is another log."""
 _MOST_SLICE_BYTES = 1 << 22
 """Of the frames of one second; what is more is told in pieces."""
 _LINK_TYPE_ETHERNET = 1
@@ -129,7 +131,8 @@ class Witness:
             return
         self._events += 1
         self.kinds[text_of(event, "event_type")] += 1
-        self._see_time(time_ns)
+        if text_of(event, "event_type") != "stats":  # which have the clock on the wall, also over old captures
+            self._see_time(time_ns)
         reader(event, time_ns)
 
     def _is_ignored(self, event: Mapping[str, Any]) -> bool:
@@ -149,10 +152,11 @@ class Witness:
 
     def _see_time(self, time_ns: int) -> None:
         self._first_ns = time_ns if self._first_ns is None else min(self._first_ns, time_ns)
-        if time_ns // _SECOND_NS > self._second or self._slice_bytes > _MOST_SLICE_BYTES:
+        second = time_ns // _SECOND_NS
+        if not 0 <= self._second - second <= _MOST_LATE_S or self._slice_bytes > _MOST_SLICE_BYTES:
             self._let_go()
             self._close_slice()
-            self._second = max(self._second, time_ns // _SECOND_NS)
+            self._second = second
         self.now_ns = max(self.now_ns, time_ns)
 
     def _emit(self, frames: Iterable[Frame]) -> None:
