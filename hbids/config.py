@@ -344,6 +344,10 @@ class Eve:
     held_bytes: int = 1 << 20
     """Held back of one flow: more than all that comes within a round trip."""
 
+    inbox_bytes: int = 64 << 20
+    """Lines that were brought over a socket and wait to be read: some seconds of a busy Suricata. What comes beyond is
+    dropped and counted; a pipe, and Redis, have to wait."""
+
     reread_bytes: int = 256 << 20
     """After a restart, flows that were going on are read again from their beginning, if no more than this was written
     since: some seconds' work. Of those that began before, the rest is judged without their hellos."""

@@ -27,8 +27,8 @@ def add_to(commands: Any) -> None:
         "inputs",
         nargs="*",
         metavar="EVE",
-        help="eve.json, or a pattern of such files ('eve.*.json'), followed through rotation; "
-        "with --once also .gz, .zst and - for standard input",
+        help="eve.json, or a pattern of such files ('eve.*.json'), followed through rotation; - for standard input, "
+        "unix_stream:PATH or unix_dgram:PATH to listen for Suricata, redis://HOST/KEY; with --once also .gz and .zst",
     )
     parser.add_argument("--once", action="store_true", help="read what is there, and end")
     parser.add_argument("--check", metavar="FILE", help="say what a suricata.yaml lacks for which evidence, and end")

@@ -139,11 +139,12 @@ class Detection:
 
     def parts(self) -> dict[str, Part]:
         """What must not be forgotten from run to run."""
-        return self._discipline.parts()
+        return self._discipline.parts() | self._tools.parts()
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
         self._discipline.restore(parts)
+        self._tools.restore(parts)
 
     def totals(self, current: Current) -> list[Finding]:
         """What remains to be told at the end of a run; ``current`` gives the numbers of a finding's series by now."""

@@ -28,9 +28,10 @@ from hbids.facts import Direction, Finding, Series
 from hbids.parties import address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hbids.facts import FlowContext, Rows
+    from hbids.state import Part
 
 __all__ = ["ToolRecogniser"]
 
@@ -58,6 +59,16 @@ class ToolRecogniser:
         """Those of the same addresses and ports, one after the other."""
         self._told: Remembered[tuple[str, str, str, int, str], None] = Remembered()
         self._random_beginnings, self._ja3_beginnings = _beginnings()
+
+    def parts(self) -> dict[str, Part]:
+        """Who was told of already, for the state."""
+        return {"tools": {"told": [list(key) for key, _ in self._told.items()]}}
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on where an earlier run ended."""
+        document = parts.get("tools")
+        for key in document["told"] if isinstance(document, dict) else ():
+            self._told.put(tuple(key), None)
 
     def remember(self, sessions: Rows) -> None:
         """Keep the sessions that show a constant of some tool."""

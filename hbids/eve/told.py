@@ -67,12 +67,12 @@ class Told:
         flow = self._flows.get(key)
         return () if flow is None else flow.vlan
 
-    def evidence(self, context: FlowContext) -> tuple[str, int | None]:
-        """What findings about a flow rest on, and the flow_id that Suricata gave it."""
+    def evidence(self, context: FlowContext) -> str:
+        """What findings about a flow rest on. Of one that a run before knew, it was packets, or there were none."""
         client, server = (context.client_ip, context.client_port), (context.server_ip, context.server_port)
         flow = self._flows.get(FlowKey(client, server, context.protocol))
         flow = flow or self._flows.get(FlowKey(server, client, context.protocol))
-        return ("eve-flow", None) if flow is None else (flow.conversation.evidence, flow.flow_id)
+        return "eve-alert" if flow is None else flow.conversation.evidence
 
     def correct(self, facts: Facts) -> Facts:
         """Facts of the engine with what EVE knows better: the flow as Suricata counted it, and what of a hello was made

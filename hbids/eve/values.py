@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["address_of", "bytes_of", "number_of", "numbers_of", "object_of", "text_of", "time_ns_of"]
+__all__ = ["address_of", "bytes_of", "number_of", "numbers_of", "object_of", "text_of", "time_ns", "time_ns_of"]
 
 _NOTHING: Mapping[str, Any] = {}
 _MOST_PARSED = 4_096
 _SECOND_NS = 1_000_000_000
+_MOST_DIGITS = 40
 _SECONDS_DIGITS = len("2026-11-23T17:50:59")
 _LATEST_SECOND = 9_000_000_000
 """In the year 2255; still an int64 in nanoseconds."""
@@ -84,16 +85,21 @@ def _seconds(moment: str, offset: str) -> int | None:
 
 
 def time_ns_of(event: Mapping[str, Any], key: str) -> int | None:
-    """EVE's form of a time, ``2026-11-23T17:50:59.567938+0000``, in nanoseconds."""
+    """The time that an event holds, in nanoseconds."""
     value = event.get(key)
-    if not isinstance(value, str) or not _SECONDS_DIGITS <= len(value) <= 40:
+    return time_ns(value) if isinstance(value, str) else None
+
+
+def time_ns(moment: str) -> int | None:
+    """EVE's form of a time, ``2026-11-23T17:50:59.567938+0000``, in nanoseconds; None when it is none."""
+    if not _SECONDS_DIGITS <= len(moment) <= _MOST_DIGITS:
         return None
-    moment, rest = value[:_SECONDS_DIGITS], value[_SECONDS_DIGITS:]
+    seconds_text, rest = moment[:_SECONDS_DIGITS], moment[_SECONDS_DIGITS:]
     fraction = ""
     if rest.startswith("."):
-        end = 1
-        while end < len(rest) and rest[end] in "0123456789":
-            end += 1
-        fraction, rest = rest[1:end], rest[end:]
-    seconds = _seconds(moment, "+0000" if rest == "Z" else rest)
+        fraction = rest[1:].rstrip("Z") if rest.endswith("Z") else rest[1:-5]
+        rest = rest[1 + len(fraction) :]
+    if fraction and not (fraction.isascii() and fraction.isdecimal()):
+        return None
+    seconds = _seconds(seconds_text, "+0000" if rest == "Z" else rest)
     return None if seconds is None else seconds * _SECOND_NS + int((fraction + "000000000")[:9])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 from hbids.capture import Problem
 from hbids.capture.inflate import BrokenStreamError
 from hbids.capture.source import open_source
 from hbids.eve.follow import Follower
+from hbids.eve.inbox import Inbox, open_inbox
 from hbids.eve.lines import LineCutter
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["read_on", "read_once"]
 
 _POLL_S = 0.1
+_SILENT_S = 60.0
+"""After so long, what has not come is missed aloud."""
 _IDLE_S = 2.0
 """Without a new line for so long, what is held back is let go: Suricata has nothing more to say of it."""
 
@@ -51,46 +55,76 @@ def read_once(
         finally:
             source.close()
         sidecar.counts["too_long"] += cutter.too_long
+    problems += [Problem("warning", ", ".join(sidecar.sources), None, text) for text in sidecar.silence()]
     return sidecar.finish(problems)
 
 
 def read_on(
     sidecar: Sidecar,
-    patterns: list[str],
+    inputs: list[str],
     limits: Eve,
     *,
     stop: Callable[[], bool],
     on_ready: Callable[[], None],
 ) -> Result:
-    """Follow files as Suricata writes and rotates them, until ``stop`` says so; ``on_ready`` is called once nothing
-    that is written will be missed any more."""
-    sidecar.sources = patterns
-    follower = Follower(patterns, limits.line_bytes, sidecar.places)
-    if not sidecar.places:
-        follower.begin(time.time_ns())
-        sidecar.stands(follower.places(), save=True)
-    on_ready()
-    new_s = time.monotonic()
+    """Read what Suricata writes, through every rotation, or brings, until ``stop`` says so, or there is nothing more to
+    come. ``on_ready`` is called once nothing will be missed any more. Raises OSError when a socket cannot be opened,
+    and UserInputError."""
+    sidecar.sources = inputs
+    sidecar.read_each_line_once()
+    inboxes = {name: inbox for name in inputs if (inbox := open_inbox(name, limits)) is not None}
+    follower = Follower([name for name in inputs if name not in inboxes], limits.line_bytes, sidecar.places)
+    try:
+        if not sidecar.places and len(inboxes) < len(inputs):
+            follower.begin(time.time_ns())
+            sidecar.stands(follower.places(), save=True)
+        on_ready()
+        _read_until(stop, sidecar, follower, list(inboxes.values()), only_inboxes=len(inboxes) == len(inputs))
+    finally:
+        for inbox in inboxes.values():
+            inbox.close()
+        follower.close()
+    sidecar.counts["files_lost"] += follower.counters["files_lost"]
+    sidecar.counts["too_long"] += follower.counters["too_long"]
+    sidecar.counts["dropped"] += sum(inbox.dropped for inbox in inboxes.values())
+    problems = [Problem("warning", ", ".join(inputs), None, text) for text in (*follower.problems, *sidecar.silence())]
+    problems += [Problem("error", name, None, inbox.failure) for name, inbox in inboxes.items() if inbox.failure]
+    return sidecar.finish(problems)
+
+
+def _read_until(
+    stop: Callable[[], bool], sidecar: Sidecar, follower: Follower, inboxes: list[Inbox], *, only_inboxes: bool
+) -> None:
+    begun_s = new_s = time.monotonic()
+    has_warned = False
+    feeds: list[Follower | Inbox] = [follower, *inboxes]
     while not stop():
         before = sidecar.counts["bytes"]
-        for lines in follower.read():
-            sidecar.read(lines)
-            sidecar.stands(follower.places())
-            if stop():
-                break
+        for feed in feeds:
+            for lines in feed.read():
+                sidecar.read(lines)
+                sidecar.stands(follower.places())
+                if stop():
+                    return
+        now_s = time.monotonic()
+        sidecar.following = _following(sidecar, follower, inboxes)
+        if not has_warned and now_s - begun_s >= _SILENT_S:
+            has_warned = True
+            for text in sidecar.silence():
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
         if sidecar.counts["bytes"] != before:
-            new_s = time.monotonic()
+            new_s = now_s
             continue
-        if time.monotonic() - new_s >= _IDLE_S:
+        if only_inboxes and all(inbox.is_over for inbox in inboxes):
+            return
+        if now_s - new_s >= _IDLE_S:
             sidecar.rest()
         sidecar.stands(follower.places())
         time.sleep(_POLL_S)
-    sidecar.counts["files_lost"] += follower.counters["files_lost"]
-    sidecar.counts["too_long"] += follower.counters["too_long"]
-    problems = [Problem("warning", ", ".join(patterns), None, text) for text in follower.problems]
-    lag_bytes = follower.lag_bytes
-    follower.close()
-    result = sidecar.finish(problems)
-    result.totals["eve"] |= {"lag_bytes": lag_bytes, "rotations": follower.counters["rotations"]}
-    result.totals["eve"] |= {"truncations": follower.counters["truncations"]}
-    return result
+
+
+def _following(sidecar: Sidecar, follower: Follower, inboxes: list[Inbox]) -> dict[str, float]:
+    lag_bytes = follower.lag_bytes + sum(inbox.lag_bytes for inbox in inboxes)
+    lag_s = max(0.0, time.time() - sidecar.witness.now_ns / 1e9) if lag_bytes and sidecar.witness.now_ns else 0.0
+    rotations = {name: follower.counters[name] for name in ("rotations", "truncations")}
+    return {"lag_bytes": lag_bytes, "lag_s": round(lag_s, 3), **rotations}

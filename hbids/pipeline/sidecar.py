@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hbids.capture import Problem
 from hbids.config import Config
 from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
+from hbids.eve.flows import FlowKey
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
-from hbids.eve.lines import events_in
+from hbids.eve.lines import read_lines
+from hbids.eve.silence import silence
+from hbids.eve.slice import in_order
+from hbids.eve.told import key_of_row
 from hbids.eve.witness import Witness
+from hbids.facts import EndReason, Facts
 from hbids.pipeline.analysis import Analysis
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.result import Result, together, totals
@@ -21,7 +29,7 @@ from hbids.pipeline.result import Result, together, totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hbids.facts import Facts, Finding
+    from hbids.facts import Finding
     from hbids.state import Part
     from hbids.stats.history import History
 
@@ -29,6 +37,11 @@ __all__ = ["Sidecar"]
 
 _REMEMBERED = "eve"
 """The part of a state that says where reading stood."""
+
+
+_CLOSED_TIMEOUT_NS = 1_000_000_000
+"""Suricata says when a flow is over, and sends nothing after it."""
+_KINDS = ("alert", "packet", "frame", "tls", "flow", "netflow", "anomaly", "stats")
 
 
 class Sidecar:
@@ -48,19 +61,27 @@ class Sidecar:
         """``before_save`` is called before the state says what was told. Raises EngineUnavailable and UserInputError as
         :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
-        self._engine = open_engine(engine, config.limits)
+        limits = replace(config.limits, closed_timeout_ns=min(_CLOSED_TIMEOUT_NS, config.limits.closed_timeout_ns))
+        self._engine = open_engine(engine, limits)
         self._on_finding = on_finding
         self._facts_sink = facts_sink
         self._limits = config.eve
         self._started = time.monotonic(), time.process_time()
-        self._final_places: list[Place] | None = None
+        self._final_place: tuple[int, list[Place]] | None = None
         self._history = _new_history(config) if history else None
         self._analysis = Analysis(config, self._tell, self._history)
+        self._judged: Counter[tuple[FlowKey, int]] = Counter()
+        """Rows of heartbeats that were judged, by flow and its start, of flows that go on."""
+        self._to_skip: dict[tuple[FlowKey, int], int] = {}
+        """So many of them an earlier run has judged."""
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
+        self.witness.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
+        self.following: dict[str, float] = {}
+        """How far reading is behind writing, and what it met, for the summary."""
         self.places: list[Place] = []
         """Where the run before stood, by its state; then where this one stands."""
         self._keeper = Keeper(state, self, config, before_save) if state is not None else None
@@ -69,8 +90,7 @@ class Sidecar:
         """Take whole lines; ``places`` says where reading stood before them."""
         witness = self.witness
         witness.place = self.counts["bytes"], self.places if places is None else places
-        for event in events_in(lines, witness.knows, self.counts):
-            witness.take(event)
+        read_lines(lines, witness, self.counts)
         self._judge()
 
     def stands(self, places: list[Place], *, save: bool = False) -> None:
@@ -82,10 +102,18 @@ class Sidecar:
         elif self._keeper:
             self._keeper.save_now_and_then()
 
+    def read_each_line_once(self) -> None:
+        """What was judged by an earlier run is known by where that stood, and not by the flows that it counted."""
+        self._analysis.statistics.take_all_as_new()
+
     def rest(self) -> None:
         """Nothing has come for a while: do not hold anything back."""
         self.witness.release()
         self._judge()
+
+    def silence(self) -> list[str]:
+        """What Suricata should say and does not."""
+        return silence(self.counts["lines"], self.witness.kinds)
 
     def summary(self) -> dict[str, Any]:
         """The summary so far."""
@@ -97,7 +125,7 @@ class Sidecar:
 
     def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
-        self._final_places = self._safe_places()
+        self._final_place = self._safe_place()
         self.rest()
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
@@ -111,7 +139,13 @@ class Sidecar:
         result = Result(self._engine.name, list(self.sources), history=self._history)
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
-        result.totals["eve"] = {"lines": self.counts["lines"], "bytes": self.counts["bytes"]}
+        result.totals["tls_sessions"] += self.witness.totals["tls_sessions"]
+        result.totals["eve"] = {
+            "lines": self.counts["lines"],
+            "bytes": self.counts["bytes"],
+            "events": {kind: self.witness.kinds[kind] for kind in _KINDS if self.witness.kinds[kind]},
+            **self.following,
+        }
         result.totals["seconds"] = {
             "capture": self.witness.seconds,
             "wall": round(time.monotonic() - self._started[0], 6),
@@ -123,34 +157,71 @@ class Sidecar:
 
     def parts(self) -> dict[str, Part]:
         """What the next run shall know of this one: all that was judged, and from where to read on. Flows of which
-        something is still to come are read again from their beginning; what was counted of them counts once."""
-        places = self._safe_places() if self._final_places is None else self._final_places
-        return self._analysis.parts() | {_REMEMBERED: {"places": [place._asdict() for place in places]}}
+        something is still to come are read again from their beginning, but for the rows that were judged; flows that
+        have ended since then are not read again."""
+        bytes_then, places = self._safe_place() if self._final_place is None else self._final_place
+        ended = self.witness.ended
+        self.witness.ended = ended = {flow_id: at for flow_id, at in ended.items() if at >= bytes_then}
+        judged = self._judged + Counter(self._to_skip)
+        kept = {
+            "places": [place._asdict() for place in places],
+            "ended": [[flow_id, at - bytes_then] for flow_id, at in ended.items()],
+            "judged": [
+                [*key.client, *key.server, key.protocol, start_ns, count] for (key, start_ns), count in judged.items()
+            ],
+        }
+        return self._analysis.parts() | {_REMEMBERED: kept}
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
         self._analysis.restore(parts)
         kept = parts.get(_REMEMBERED)
-        documents: list[dict[str, Any]] = kept["places"] if isinstance(kept, dict) else []
-        self.places = [place for document in documents if (place := Place.of(document)) is not None]
+        if isinstance(kept, dict):
+            self.places = [place for document in kept["places"] if (place := Place.of(document)) is not None]
+            self.witness.ended = dict(kept["ended"])
+            self.witness.ignored = set(self.witness.ended)
+            self._to_skip = {
+                (FlowKey((client, port), (server, service), protocol), start_ns): count
+                for client, port, server, service, protocol, start_ns, count in kept["judged"]
+            }
 
-    def _safe_places(self) -> list[Place]:
+    def _safe_place(self) -> tuple[int, list[Place]]:
         while (oldest := self.witness.oldest_place()) is not None:
             bytes_then: int = oldest[0]
             places: list[Place] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
-                return places
-            self.witness.forget_oldest_place()
-        return self.places
+                return bytes_then, places
+            self.witness.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
+        return self.counts["bytes"], self.places
 
     # --- events to findings ---
 
     def _judge(self) -> None:
-        frames = self.witness.frames()
-        facts = [self.witness.rows()]
-        if len(frames.frames):
-            facts.append(self.witness.corrected(self._engine.feed(frames)))
-        self._add(together(facts))
+        for piece in self.witness.slices():
+            facts = [piece.facts()]
+            if piece.frames:
+                facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
+            self._add(self._unjudged(in_order(together(facts))))
+        nothing = Facts.empty()
+        self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
+
+    def _unjudged(self, facts: Facts) -> Facts:
+        """Facts without the rows that an earlier run has judged."""
+        fresh = np.ones(len(facts.heartbeats), bool)
+        for index, row in enumerate(facts.heartbeats):
+            key = key_of_row(row), int(row["flow_start_ns"])
+            self._judged[key] += 1
+            if len(self._judged) > self._limits.flows:
+                del self._judged[next(iter(self._judged))]
+            if self._to_skip.get(key, 0) > 0:
+                self._to_skip[key] -= 1
+                fresh[index] = False
+        for row in facts.flows:
+            if row["end_reason"] != EndReason.CHECKPOINT:
+                key = key_of_row(row), int(row["time_ns"])
+                self._judged.pop(key, None)
+                self._to_skip.pop(key, None)
+        return Facts(facts.heartbeats[fresh], facts.sessions, facts.flows)
 
     def _add(self, facts: Facts) -> None:
         if not facts.row_count:
@@ -160,7 +231,7 @@ class Sidecar:
         self._analysis.add(facts)
 
     def _tell(self, finding: Finding) -> None:
-        evidence, _ = self.witness.told.evidence(finding.flow)
+        evidence = self.witness.told.evidence(finding.flow)
         finding.context["evidence"] = evidence
         if evidence == "eve-flow":
             for name in UNKNOWN_LENGTHS:
@@ -176,6 +247,7 @@ class Sidecar:
             eve_lines_broken=self.counts["broken"],
             eve_lines_too_long=self.counts["too_long"],
             eve_files_lost=self.counts["files_lost"],
+            eve_lines_dropped=self.counts["dropped"],
         )
         return counters | dropped | self.witness.blindness.drops()
 

@@ -79,6 +79,10 @@ class Statistics:
         """Rows given up because their table was full."""
         return sum(table.evicted for table in self._tables())
 
+    def take_all_as_new(self) -> None:
+        """Whoever brings the rows knows what an earlier run counted, and brings none of it again."""
+        self._is_kept = False
+
     def pieces(self, heartbeats: Rows) -> Iterator[Rows]:
         """The rows in pieces that can be counted: of at most :data:`~hbids.keyed.MOST_ENTRIES`, and not too long."""
         for start in range(0, len(heartbeats), MOST_ENTRIES):

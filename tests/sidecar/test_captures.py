@@ -10,6 +10,7 @@ from hbids.facts import Verdict
 from tests.conftest import PCAPS, REPOSITORY, missing
 from tests.sidecar.comparison import TOOLS_UNKNOWN, compared
 from tests.support.suricata import eve_of, judged
+from tools.sidecar_table import table_row
 
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 SHIPPED = sorted(
@@ -72,6 +73,11 @@ def test_each_alert_says_what_it_rests_on(capture: Path) -> None:
 def test_both_engines_read_what_suricata_tells(name: str, engine_name: str) -> None:
     replay, sidecar = compared(PCAPS / name, engine_name).endpoints(*WHAT_HAPPENED)
     assert sidecar == replay
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.glob("*.pcap*")))
+def test_the_table_of_the_documentation_is_true(name: str) -> None:
+    assert table_row(CORPUS / name) in (REPOSITORY / "docs" / "sidecar.md").read_text()
 
 
 STOCK = Path("/etc/suricata/rules/tls-events.rules")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tracemalloc
 from base64 import b64encode
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from hbids.config import Config, Eve
 from hbids.decode.engine import native_available
-from hbids.eve.lines import LineCutter, events_in
+from hbids.eve.lines import LineCutter
 from hbids.facts import Finding
 from hbids.pipeline.result import Result
 from hbids.pipeline.sidecar import Sidecar
@@ -189,9 +188,20 @@ def test_a_line_may_be_long_but_not_endless() -> None:
 
 def test_types_that_are_not_read_are_not_parsed() -> None:
     lines = b'{"event_type":"http","x":"}\n{"event_type":"dns"\n{"event_type":"flow","app_proto":"http",\n'
-    counts: Counter[str] = Counter()
-    assert list(events_in(lines, lambda _: False, counts)) == []
-    assert counts == {"lines": 3, "bytes": len(lines)}
+    result, _ = run(lines)
+    assert result.totals["eve"] == {"lines": 3, "bytes": len(lines), "events": {}}
+    assert result.totals["drops"] == {}
+
+
+def test_lines_that_look_otherwise_say_the_same() -> None:
+    """Lines as Suricata writes them are read off their bytes; any other JSON of the same events is parsed."""
+    lines = eve_of(PCAPS / "scan_patched_nmap.pcap").read_bytes()
+    spaced = b"".join(b"@cee: " + json.dumps(json.loads(line)).encode() + b"\n" for line in lines.splitlines())
+    (one, findings), (other, same) = run(lines), run(spaced)
+    for totals in (one.totals, other.totals):
+        del totals["seconds"], totals["eve"]
+    assert other.totals == one.totals
+    assert [finding.context for finding in same] == [finding.context for finding in findings]
 
 
 @pytest.mark.parametrize("kind", ["tls", "alert", "packet", "flow"])

@@ -88,7 +88,9 @@ class Process:
 
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
-    return [line for name in CAPTURES for line in eve_of(PCAPS / name).read_bytes().splitlines(keepends=True)]
+    """In the order of time, as Suricata would have written them."""
+    logs = sorted(eve_of(PCAPS / name).read_bytes() for name in CAPTURES)
+    return [line for log in logs for line in log.splitlines(keepends=True)]
 
 
 def undisturbed(lines: list[bytes], directory: Path) -> list[str]:

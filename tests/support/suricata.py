@@ -43,5 +43,5 @@ def judged(*inputs: Path, config: Config | None = None, engine: str = "auto") ->
     findings: list[Finding] = []
     sidecar = Sidecar(config=config, engine=engine, on_finding=findings.append)
     result = read_once(sidecar, list(map(str, inputs)), config.eve)
-    assert result.problems == []
+    assert [problem for problem in result.problems if problem.severity == "error"] == []
     return result.summary(), findings

@@ -1,0 +1,167 @@
+"""``python -m benchmarks.sidecar_soak``: a live Suricata, attacks on its wire, its eve.json rotated every few seconds,
+and two sidecars that follow it. One is left alone, the other killed (SIGKILL) at random and started again; in the end
+both must have told the same alerts, each once. Needs root, Suricata and tcpreplay."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import REPOSITORY, Failed
+from benchmarks.wire import FAR, NEAR, Wire, open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__: list[str] = []
+
+CONTENT = REPOSITORY / "signatures" / "suricata"
+CAPTURES = (
+    "scan_vuln_stafford.pcap",
+    "scan_vuln_masscan.pcap",
+    "scan_vuln_sslyze.pcap",
+    "reverse_pacemaker_client_vuln.pcap",
+    "evasion_tcp_segmented.pcap",
+    "pcapng_scan_vuln_heartleech.pcapng",
+    "benign_hb_openssl_tls.pcap",
+)
+PACKETS_A_SECOND = 200
+LOOPS = 4
+"""Each with addresses of its own."""
+SAVE_OFTEN = "memory:\n  save_interval_s: 0.3\n"
+SOON_OVER = "flow-timeouts.tcp.closed: 2\nflow-timeouts.tcp.established: 4\nflow-timeouts.tcp.new: 4\n"
+"""Flows end while somebody watches."""
+PATIENCE_S = 60.0
+
+
+class Sidecar:
+    """One that follows eve.json."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "hbids", "sidecar", "--config", "hbids.yaml", "--state", f"{self._name}.state"]
+        command += ["--eve", f"{self._name}.json", "--summary", f"{self._name}.summary", "eve.json"]
+        log = (self._folder / f"{self._name}.log").open("ab")
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, env=environment)
+        log.close()
+
+    def end(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE_S)
+
+    def alerts(self) -> dict[str, list[str]]:
+        """What each of them says, by its id."""
+        told: dict[str, list[str]] = {}
+        for line in (self._folder / f"{self._name}.json").read_bytes().splitlines():
+            alert = json.loads(line)["alert"]
+            name = alert["context"]["hbids"]["alert_id"]
+            text = f"{alert['signature_id']} {alert['source']['ip']} to {alert['target']['ip']}: {alert['signature']}"
+            told.setdefault(name, []).append(text)
+        return told
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rounds; 1 when the alerts differ or something is missing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sidecar_soak", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of all captures")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    args = parser.parse_args(arguments)
+    try:
+        with open_wire() as wire, tempfile.TemporaryDirectory() as folder:
+            return _soak(wire, Path(folder), args.rounds, random.Random(args.seed))  # noqa: S311  no secret
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
+    for end in (NEAR, FAR):
+        subprocess.run(wire.inside("ip", "link", "set", end, "mtu", "9000"), check=True)
+    (folder / "hbids.yaml").write_text(SAVE_OFTEN)
+    suricata = _suricata(wire, folder)
+    undisturbed, disturbed = Sidecar(folder, "undisturbed"), Sidecar(folder, "disturbed")
+    kills = rotations = 0
+    try:
+        for sidecar in (undisturbed, disturbed):
+            sidecar.start()
+        time.sleep(3)
+        for name in CAPTURES:
+            attack = _send(wire, name, rounds * LOOPS)
+            while attack.poll() is None:
+                time.sleep(dice.uniform(0, 2))
+                if dice.random() < 0.4 and (folder / "eve.json").exists():
+                    rotations += 1
+                    _rotate(folder, suricata, rotations)
+                if dice.random() < 0.7:
+                    kills += 1
+                    disturbed.end(signal.SIGKILL)
+                    disturbed.start()
+            if attack.returncode != 0:
+                raise Failed(f"tcpreplay ended with {attack.returncode}")
+        time.sleep(12)  # until the last flows are over
+    finally:
+        suricata.send_signal(signal.SIGTERM)
+        suricata.wait(PATIENCE_S)
+    time.sleep(5)
+    for sidecar in (undisturbed, disturbed):
+        sidecar.end(signal.SIGTERM)
+    return _compare(undisturbed.alerts(), disturbed.alerts(), f"{rounds} rounds, {rotations} rotations, {kills} kills")
+
+
+def _compare(expected: dict[str, list[str]], told: dict[str, list[str]], what: str) -> int:
+    print(f"{what}: {len(expected)} alerts undisturbed, {len(told)} disturbed")
+    wrong = 0
+    for name in {**expected, **told}:
+        times = len(expected.get(name, ())), len(told.get(name, ()))
+        if times != (1, 1):
+            wrong += 1
+            print(f"{times[0]} and {times[1]} times: {(expected.get(name) or told[name])[0]}")
+    return 1 if wrong or not expected else 0
+
+
+def _suricata(wire: Wire, folder: Path) -> subprocess.Popen[bytes]:
+    (folder / "soon.yaml").write_text(f"%YAML 1.1\n---\n{SOON_OVER}")
+    options = [f"--include={CONTENT / 'hbids.yaml'}", f"--include={folder / 'soon.yaml'}"]
+    options += ["-S", str(CONTENT / "hbids.rules"), "-k", "none", f"--af-packet={FAR}", "-l", str(folder)]
+    options += [f"--pidfile={folder / 'suricata.pid'}", "--set", "unix-command.enabled=no"]
+    command = wire.inside("suricata", "-c", "/etc/suricata/suricata.yaml", *options)
+    log = (folder / "suricata.out").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    log.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while b"Engine started" not in (folder / "suricata.out").read_bytes():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Failed((folder / "suricata.out").read_text())
+        time.sleep(0.1)
+    return process
+
+
+def _send(wire: Wire, name: str, loops: int) -> subprocess.Popen[bytes]:
+    """Send a capture again and again, with addresses of their own each time."""
+    command = ["tcpreplay", "-q", "-i", NEAR, "--pps", str(PACKETS_A_SECOND), "--unique-ip", f"--loop={loops}"]
+    command.append(str(REPOSITORY / "pcaps" / name))
+    return subprocess.Popen(wire.inside(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _rotate(folder: Path, suricata: subprocess.Popen[bytes], number: int) -> None:
+    """As logrotate does: rename, then SIGHUP."""
+    (folder / "eve.json").rename(folder / f"eve.json.{10_000 - number}")
+    suricata.send_signal(signal.SIGHUP)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
