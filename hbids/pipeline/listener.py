@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hbids.facts import Facts
+    from hbids.facts import Facts, FrameBatch
     from hbids.pipeline.ears import Ears
 
 __all__ = ["Listener"]
@@ -17,6 +17,8 @@ _MOST_STEPS = 64
 """Steps that wait to be judged. When judging falls behind, the workers wait and the kernel drops, which it counts."""
 
 _COUNT_INTERVAL_S = 0.25
+
+_ANSWER_WAIT_S = 0.5
 
 _CLOCK_BACK_NS = 60_000_000_000
 """A clock set back farther than this would keep idle flows alive until it has caught up; less harms nobody."""
@@ -36,6 +38,7 @@ class Listener(threading.Thread):
         self._ears = ears
         self._steps = steps
         self._stop_asked = threading.Event()
+        self._asked: queue.SimpleQueue[queue.SimpleQueue[list[FrameBatch]]] = queue.SimpleQueue()
 
     @staticmethod
     def queue() -> queue.Queue[Facts | None]:
@@ -45,6 +48,17 @@ class Listener(threading.Thread):
     def stop(self) -> None:
         """Ask it to end."""
         self._stop_asked.set()
+
+    def recent(self) -> list[FrameBatch]:
+        """The last frames, where they are kept. Waits until the listener is between two steps, or has ended."""
+        answer: queue.SimpleQueue[list[FrameBatch]] = queue.SimpleQueue()
+        self._asked.put(answer)
+        while self.is_alive():
+            try:
+                return answer.get(timeout=_ANSWER_WAIT_S)
+            except queue.Empty:
+                continue
+        return self._ears.recent()
 
     def run(self) -> None:
         """Listen."""
@@ -68,6 +82,8 @@ class Listener(threading.Thread):
                 self.clock_steps += 1
                 for facts in self._ears.finish():
                     self._hand_over(facts)
+            while not self._asked.empty():
+                self._asked.get().put(self._ears.recent())
             if time.monotonic() - counted_s >= _COUNT_INTERVAL_S:
                 self._count()
                 counted_s = time.monotonic()

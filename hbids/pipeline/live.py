@@ -18,6 +18,7 @@ from hbids.pipeline.ears import Listening, open_ears
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.listener import Listener
 from hbids.pipeline.losses import LIVE_DROPS, LossWatch
+from hbids.pipeline.pcap_ring import PcapRing
 from hbids.pipeline.result import Result, together, totals
 from hbids.signatures import in_force
 from hbids.stats.history import History
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-    from hbids.facts import Facts, Finding
+    from hbids.facts import Facts, Finding, FrameBatch
 
 __all__ = ["Sensor", "sniff"]
 
@@ -67,14 +68,19 @@ class Sensor:
         self._analysis = Analysis(self._config, self._tell, self._history)
         self._signatures = in_force(self._config.signatures)
         self._keeper: Keeper | None = None
+        self._pcap_ring: PcapRing | None = None
         self._losses = LossWatch(self._config)
         self._lost_before = {interface.name: interface.frames_lost() for interface in self._interfaces}
         self._up = {interface.name: True for interface in self._interfaces}
         self._noticed: set[str] = set()
         self._alerts: Counter[int] = Counter()
 
-    def start(self, state: str | os.PathLike[str] | None = None) -> None:
-        """Hear, from now on. Raises UserInputError when there is no going on from ``state``."""
+    def start(self, state: str | os.PathLike[str] | None = None, pcap_ring: str | None = None) -> None:
+        """Hear, from now on. Raises UserInputError when there is no going on from ``state``, or when the folder
+        ``pcap_ring``, where the packets of alerts shall go, cannot be written to."""
+        if pcap_ring is not None:
+            self._pcap_ring = PcapRing(pcap_ring, self._config, self._recent)
+            self._pcap_ring.start()
         if state is not None:
             self._keeper = Keeper(state, self._analysis, self._config, self._before_save)
         self._clocks = (time.monotonic(), time.process_time())
@@ -110,6 +116,8 @@ class Sensor:
             self._judge(1.0)
         self._analysis.finish()
         self._count()
+        if self._pcap_ring:
+            self._pcap_ring.close()
         problems = self._keeper.close() if self._keeper else []
         result = self._so_far()
         result.problems += problems
@@ -164,8 +172,13 @@ class Sensor:
             if self._facts_sink:
                 self._facts_sink(step)
 
+    def _recent(self) -> list[FrameBatch]:
+        return [batch for listener in self._listeners for batch in listener.recent()]
+
     def _tell(self, finding: Finding) -> None:
         event = alert(finding, self._signatures[finding.sid], self._config.output)
+        if self._pcap_ring:
+            self._pcap_ring.want(finding)
         event.pop("pcap_cnt", None)  # the number of a packet in no file
         self._on_event(event | {"in_iface": ",".join(interface.name for interface in self._interfaces)})
 
@@ -182,6 +195,9 @@ class Sensor:
                     f"{name}: frames are longer than its MTU: they were joined before hbids saw them, so sizes and "
                     f"times of packets are not those of the wire: `ethtool -K {name} gro off lro off` ends it"
                 )
+        if self._pcap_ring and self._pcap_ring.failure and "pcap ring" not in self._noticed:
+            self._noticed.add("pcap ring")
+            self._on_notice(f"packets of alerts can no longer be written: {self._pcap_ring.failure}")
         for listener in self._listeners:
             if listener.failure and listener.name not in self._noticed:
                 self._noticed.add(listener.name)
