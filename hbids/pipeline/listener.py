@@ -7,6 +7,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hbids.facts import EndReason
+
 if TYPE_CHECKING:
     from hbids.facts import Facts, FrameBatch
     from hbids.pipeline.ears import Ears
@@ -33,11 +37,14 @@ class Listener(threading.Thread):
         self.interface_counters = ears.interface_counters()
         self.clock_steps = 0
         """How often the system's clock was set back so far that flows were begun anew."""
+        self.flows_unfinished = 0
+        """Flows that there was no time to end."""
         self.failure: Exception | None = None
         """Why it ended early."""
         self._ears = ears
         self._steps = steps
-        self._stop_asked = threading.Event()
+        self._stop_asked, self._hurried = threading.Event(), threading.Event()
+        self._flows_ended = 0
         self._asked: queue.SimpleQueue[queue.SimpleQueue[list[FrameBatch]]] = queue.SimpleQueue()
 
     @staticmethod
@@ -48,6 +55,10 @@ class Listener(threading.Thread):
     def stop(self) -> None:
         """Ask it to end."""
         self._stop_asked.set()
+
+    def hurry(self) -> None:
+        """Ask it not to end every flow that is still open."""
+        self._hurried.set()
 
     def recent(self) -> list[FrameBatch]:
         """The last frames, where they are kept. Waits until the listener is between two steps, or has ended."""
@@ -69,7 +80,10 @@ class Listener(threading.Thread):
         try:
             for facts in self._ears.finish():
                 self._hand_over(facts)
+                if self._hurried.is_set():
+                    break
             self._count()
+            self.flows_unfinished = self.decoder_counters["flows"] - self._flows_ended
         finally:
             self._steps.put(None)
 
@@ -95,7 +109,8 @@ class Listener(threading.Thread):
             before, heard = heard, self._packets()
 
     def _hand_over(self, facts: Facts) -> None:
-        if len(facts.heartbeats) or len(facts.sessions) or len(facts.flows):
+        if facts.row_count:
+            self._flows_ended += int(np.count_nonzero(facts.flows["end_reason"] != EndReason.CHECKPOINT))
             self._steps.put(facts)
 
     def _packets(self) -> int:

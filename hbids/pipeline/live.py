@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from hbids.capture.live import Interface
+from hbids.capture.live import Interface, Standing
 from hbids.config import Config
 from hbids.eve.event import alert
 from hbids.eve.statistics import stats_event
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from hbids.facts import Facts, Finding, FrameBatch
 
 __all__ = ["Sensor", "sniff"]
+
+_FINISH_S = 1.0
+"""At the end, for the flows that are still open: half a million of them. Whoever sends a signal wants an end of it."""
 
 _LOOK_INTERVAL_S = 1.0
 """How often is looked whether interfaces are up."""
@@ -71,7 +74,7 @@ class Sensor:
         self._pcap_ring: PcapRing | None = None
         self._losses = LossWatch(self._config)
         self._lost_before = {interface.name: interface.frames_lost() for interface in self._interfaces}
-        self._up = {interface.name: True for interface in self._interfaces}
+        self._standings = {interface.name: Standing.UP for interface in self._interfaces}
         self._noticed: set[str] = set()
         self._alerts: Counter[int] = Counter()
 
@@ -92,8 +95,10 @@ class Sensor:
 
     @property
     def is_listening(self) -> bool:
-        """Whether there is anything left to hear: not once every interface failed."""
-        return self._ended < len(self._listeners)
+        """Whether it still hears what it was built to hear. It does not once a worker failed, no interface is left, or
+        one has come back that was gone: then it must be built anew."""
+        standings = set(self._standings.values())
+        return self._ended == 0 and standings != {Standing.GONE} and Standing.REPLACED not in standings
 
     def step(self, longest_s: float) -> None:
         """Judge what has come; wait for it so long."""
@@ -112,8 +117,12 @@ class Sensor:
         """Stop listening, judge what is left, and sum up."""
         for listener in self._listeners:
             listener.stop()
-        while self.is_listening:
+        deadline_s = time.monotonic() + _FINISH_S
+        while self._ended < len(self._listeners):
             self._judge(1.0)
+            if time.monotonic() > deadline_s:
+                for listener in self._listeners:
+                    listener.hurry()
         self._analysis.finish()
         self._count()
         if self._pcap_ring:
@@ -184,10 +193,10 @@ class Sensor:
 
     def _look_at_interfaces(self) -> None:
         for interface in self._interfaces:
-            was_up, is_up = self._up[interface.name], bool(interface.is_up())
-            if was_up != is_up:
-                self._up[interface.name] = is_up
-                self._on_notice(f"{interface.name}: {'is up again' if is_up else 'went down: nothing is heard there'}")
+            standing = interface.standing()
+            if standing != self._standings[interface.name]:
+                self._standings[interface.name] = standing
+                self._on_notice(f"{interface.name}: {standing.value}")
         for name, counters in self._interface_counters().items():
             if counters.get("frames_joined") and name not in self._noticed:
                 self._noticed.add(name)
@@ -215,8 +224,10 @@ class Sensor:
 
     def _decoder_counters(self) -> dict[str, int]:
         counted = sum((Counter(listener.decoder_counters) for listener in self._listeners), Counter[str]())
-        steps = sum(listener.clock_steps for listener in self._listeners)
-        return {"packets": 0, "bytes": 0, "flows": 0} | counted | ({"clock_steps": steps} if steps else {})
+        for name in ("clock_steps", "flows_unfinished"):
+            if count := sum(getattr(listener, name) for listener in self._listeners):
+                counted[name] = count
+        return {"packets": 0, "bytes": 0, "flows": 0} | counted
 
     def _interface_counters(self) -> dict[str, dict[str, int]]:
         counted = {}

@@ -171,6 +171,17 @@ def test_an_interface_that_goes_down_is_told_and_heard_again(wire: Wire, tmp_pat
     assert sniffer.summary["interfaces"]["out0"]["interface_downs"] == 1
 
 
+def test_an_interface_that_is_gone_is_told_and_the_last_one_ends_the_run(wire: Wire, tmp_path: Path) -> None:
+    with Sniffer(wire, tmp_path / "live", ("out0", "out1")) as sniffer:
+        wire.run("ip", "link", "del", "in1")
+        eventually(lambda: any("out1: is gone" in line for line in sniffer.said))
+        wire.replay(STAFFORD)
+        eventually(lambda: LEAK in sids(sniffer))
+        wire.run("ip", "link", "del", "in0")
+        assert sniffer.process.wait(30) == 1
+    assert sniffer.summary["leaked_bytes"] == 32_736
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_two_legs_of_a_tap_are_one_conversation(wire: Wire, tmp_path: Path, workers: int) -> None:
     frames = frames_of(STAFFORD)
