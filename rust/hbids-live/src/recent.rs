@@ -51,3 +51,25 @@ impl Recent {
         self.chunks.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Recent, CHUNK_BYTES};
+    use hbids_core::{Frame, FRAME_ROW_BYTES};
+
+    #[test]
+    fn the_oldest_frames_are_let_go() {
+        let mut recent = Recent::new(4 * CHUNK_BYTES);
+        let data = vec![7; 1_000];
+        for time_ns in 0..10_000 {
+            recent.keep(&Frame { time_ns, wire_bytes: 1_500, link_type: 1, data: &data }, 3);
+        }
+        let bytes: usize = recent.chunks().map(|chunk| chunk.data.len()).sum();
+        assert!((3 * CHUNK_BYTES..=4 * CHUNK_BYTES + 4_000).contains(&bytes));
+        for chunk in recent.chunks() {
+            assert_eq!(chunk.rows.len() / FRAME_ROW_BYTES, chunk.data.len() / data.len());
+        }
+        let last = recent.chunks().last().map(|chunk| chunk.rows[chunk.rows.len() - FRAME_ROW_BYTES..][..8].to_vec());
+        assert_eq!(last, Some(9_999_i64.to_le_bytes().to_vec()));
+    }
+}
