@@ -41,8 +41,9 @@ class Wire:
         """The command that runs a program there."""
         return ["ip", "netns", "exec", self.namespace, *command]
 
-    def send(self, capture: Path, rate_mbit: int, seconds: float) -> Sent:
-        """Send a capture again and again; a rate of 0 is as fast as possible. Raises Failed."""
+    def send(self, capture: Path, rate_mbit: int, seconds: float, *, new_addresses: bool = True) -> Sent:
+        """Send a capture again and again, each time as that of other hosts or of the same; a rate of 0 is as fast as
+        possible. Raises Failed."""
         pace = f"--mbps={rate_mbit}" if rate_mbit else "--topspeed"
         command = (
             "tcpreplay",
@@ -50,7 +51,7 @@ class Wire:
             NEAR,
             pace,
             "--preload-pcap",
-            "--unique-ip",
+            *(["--unique-ip"] if new_addresses else []),
             "--loop=100000",
             f"--duration={seconds:.0f}",
             str(capture),

@@ -257,6 +257,13 @@ class Capture:
     snap_bytes: int = field(default=262_144, metadata={"least": 128, "most": 262_144})
     """Of a frame: the most tools capture, so whole frames, those that were joined from several too."""
 
+    pcap_ring_bytes: int = field(default=64 << 20, metadata={"least": 1 << 21, "most": 1 << 40})
+    """Of ``--pcap-ring``: last frames kept in memory, and as much in files. Half a second of a busy gigabit; the
+    exchange that an alert is about takes milliseconds."""
+
+    pcap_ring_wait_ns: int = 2 * _SECOND_NS
+    """After an alert, until its packets are written: those that follow it belong to it, too."""
+
     stats_interval_ns: int = 10 * _SECOND_NS
     """Between two events of statistics, and what a loss is measured over: Suricata's 8 s, rounded."""
 

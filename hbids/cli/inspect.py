@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import Heartbeats
     from hbids.config import Limits
     from hbids.facts import Verdict
     from hbids.pipeline import Result
+    from hbids.pipeline.carve import FlowKey
     from hbids.signatures import Signature
 
 __all__ = ["add_to"]
@@ -86,10 +86,10 @@ def _flagged(result: Result) -> dict[FlowKey, Verdict]:
 
     Alerts tell of a few flows of many alike; the rows know all.
     """
-    from hbids.cli.carve import FlowKey
     from hbids.facts import Direction, Verdict
     from hbids.measures import Measured
     from hbids.parties import address_text
+    from hbids.pipeline.carve import FlowKey
 
     ours = {endpoint["ip"] for endpoint in result.endpoints}
     heartbeats = Measured(result.heartbeats)
@@ -111,10 +111,10 @@ def _flagged(result: Result) -> dict[FlowKey, Verdict]:
 
 def _ask_tshark(path: str, result: Result, keys: Collection[FlowKey], limits: Limits) -> dict[FlowKey, Heartbeats]:
     from hbids.capture import open_capture
-    from hbids.cli.carve import carve
     from hbids.cli.tshark import heartbeats_by_sender
     from hbids.decode.engine import native_available
     from hbids.facts import TlsStart
+    from hbids.pipeline.carve import carve
 
     ports = {(key.protocol, key.server_port) for key in keys if key.protocol in _DISSECTORS}
     dissectors = {port: _DISSECTORS[port[0]] for port in ports if port[1] not in limits.radius_ports}
@@ -139,8 +139,8 @@ def _print_flow(
     signatures: Mapping[int, Signature],
     second_opinion: dict[FlowKey, Heartbeats] | None,
 ) -> None:
-    from hbids.cli.carve import FlowKey
     from hbids.cli.tshark import as_heard
+    from hbids.pipeline.carve import FlowKey
 
     findings = [finding for finding in result.findings if FlowKey.of(finding.flow) == key]
     console.print(f"{key}  {verdict.word}", style="bold")
@@ -158,7 +158,7 @@ def _print_flow(
 
 
 def _our_view(result: Result, key: FlowKey, way: str) -> str:
-    from hbids.cli.carve import sixteen_bytes
+    from hbids.pipeline.carve import sixteen_bytes
 
     rows = result.flows
     ours = (rows["client_port"] == key.client_port) & (rows["server_port"] == key.server_port)

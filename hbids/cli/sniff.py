@@ -39,6 +39,9 @@ def add_to(commands: Any) -> None:
         help="ring: of the kernel (Linux, native engine); scapy: anywhere, slow; auto takes ring where it can",
     )
     group.add_argument(
+        "--pcap-ring", metavar="DIR", help="keep the packets of alerts there; what was leaked is in them"
+    )
+    group.add_argument(
         "--user", metavar="NAME", help="who to be once the interfaces are open: by default hbids or nobody, for root"
     )
     add_analysis_options(parser)
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 filter=args.filter,
                 promiscuous=not args.no_promiscuous,
                 hardware_time=args.hardware_timestamps,
+                keep_recent=args.pcap_ring is not None,
             ),
             on_event=service.write_event,
             on_notice=service.tell,
@@ -88,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
     except EngineUnavailable as error:
         raise UserInputError([str(error)]) from error
     with service, sensor:
-        sensor.start(args.state)
+        sensor.start(args.state, args.pcap_ring)
+        if args.pcap_ring:
+            service.tell(f"{args.pcap_ring}: packets of alerts go there, with leaked memory, other people's data")
         service.ready()
         while sensor.is_listening and not service.stop_asked():
             sensor.step(_STEP_S)

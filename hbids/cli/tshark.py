@@ -8,10 +8,10 @@ from ipaddress import IPv6Address
 from itertools import chain
 from typing import Any
 
-from hbids.cli.carve import FlowKey
 from hbids.decode.reference.eapol import link_local
 from hbids.decode.reference.transport import PROTOCOL_TCP, PROTOCOL_UDP
 from hbids.facts import PROTOCOL_EAPOL
+from hbids.pipeline.carve import FlowKey
 
 __all__ = ["Heartbeats", "TsharkMissing", "as_heard", "heartbeats_by_sender"]
 

@@ -82,6 +82,7 @@ _UNSEEN = {
     "events_lost": "events that a sink did not take (sinks in --summary)",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "clock_steps": "times the system's clock was set back so far that flows were begun anew",
+    "flows_unfinished": "flows that there was no time to end",
     "fragments_malformed": "IP fragments that contradict the others of their packet",
     "fragments_refused": "IP fragments with a wrong checksum (decoys, or damage)",
     "fragments_overlapping": "IP fragments that overlap; the first copy was taken",

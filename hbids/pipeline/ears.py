@@ -9,10 +9,12 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from hbids.capture.live import LACKS, CannotListen, Interface, PortableSource, compile_filter, tap_of
 from hbids.decode.engine import native_available, open_engine
 from hbids.errors import UserInputError
-from hbids.facts import Facts
+from hbids.facts import FRAME_DTYPE, Facts, FrameBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +51,8 @@ class Listening:
     """In the language of tcpdump."""
     promiscuous: bool = True
     hardware_time: bool = False
+    keep_recent: bool = False
+    """Keep the last frames, for whoever wants to see what an alert is about."""
 
 
 class Ears(Protocol):
@@ -69,6 +73,9 @@ class Ears(Protocol):
 
     def finish(self) -> Iterator[Facts]:
         """End every flow."""
+
+    def recent(self) -> list[FrameBatch]:
+        """The last frames, where they are kept."""
 
     def decoder_counters(self) -> dict[str, int]:
         """Totals of the decoder so far."""
@@ -128,6 +135,14 @@ class RingEars:
         """End every flow."""
         return self._engine.finish()
 
+    def keep_recent(self, most_bytes: int) -> None:
+        """Keep so many bytes of the last frames."""
+        self._taps.keep_recent(most_bytes)
+
+    def recent(self) -> list[FrameBatch]:
+        """The last frames."""
+        return [FrameBatch(data, np.frombuffer(rows, FRAME_DTYPE)) for data, rows in self._taps.recent()]
+
     def decoder_counters(self) -> dict[str, int]:
         """Totals of the decoder so far."""
         return self._engine.counters()
@@ -161,6 +176,8 @@ def _open_rings(interfaces: Sequence[Interface], config: Config, how: Listening)
         groups = ears[0].groups if ears else dict.fromkeys(taps)
         shares = {name: (group, multiplier) if how.workers > 1 else None for name, group in groups.items()}
         ears.append(RingEars(NativeEngine(limits, number), taps, shares))
+        if how.keep_recent:
+            ears[-1].keep_recent(config.capture.pcap_ring_bytes // how.workers)
     return ears
 
 
@@ -200,6 +217,10 @@ class PortableEars:
         """End every flow."""
         return self._engine.finish()
 
+    def recent(self) -> list[FrameBatch]:
+        """None are kept."""
+        return []
+
     def decoder_counters(self) -> dict[str, int]:
         """Totals of the decoder so far."""
         return self._engine.counters()
@@ -210,8 +231,8 @@ class PortableEars:
 
 
 def _open_portable(interfaces: Sequence[Interface], config: Config, how: Listening) -> tuple[str, list[PortableEars]]:
-    if how.workers > 1 or how.hardware_time:
-        raise UserInputError(["--workers and --hardware-timestamps need --backend ring: leave them out"])
+    if how.workers > 1 or how.hardware_time or how.keep_recent:
+        raise UserInputError(["--workers, --hardware-timestamps and --pcap-ring need --backend ring: leave them out"])
     engine = open_engine(how.engine, config.limits)
     warnings.warn(LACKS, RuntimeWarning, stacklevel=2)
     source = PortableSource(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from hbids.capture.live import Interface
+from hbids.capture.live import Interface, Standing
 from hbids.config import Config
 from hbids.eve.event import alert
 from hbids.eve.statistics import stats_event
@@ -18,6 +18,7 @@ from hbids.pipeline.ears import Listening, open_ears
 from hbids.pipeline.keeper import Keeper
 from hbids.pipeline.listener import Listener
 from hbids.pipeline.losses import LIVE_DROPS, LossWatch
+from hbids.pipeline.pcap_ring import PcapRing
 from hbids.pipeline.result import Result, together, totals
 from hbids.signatures import in_force
 from hbids.stats.history import History
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-    from hbids.facts import Facts, Finding
+    from hbids.facts import Facts, Finding, FrameBatch
 
 __all__ = ["Sensor", "sniff"]
+
+_FINISH_S = 1.0
+"""At the end, for the flows that are still open: half a million of them. Whoever sends a signal wants an end of it."""
 
 _LOOK_INTERVAL_S = 1.0
 """How often is looked whether interfaces are up."""
@@ -67,14 +71,19 @@ class Sensor:
         self._analysis = Analysis(self._config, self._tell, self._history)
         self._signatures = in_force(self._config.signatures)
         self._keeper: Keeper | None = None
+        self._pcap_ring: PcapRing | None = None
         self._losses = LossWatch(self._config)
         self._lost_before = {interface.name: interface.frames_lost() for interface in self._interfaces}
-        self._up = {interface.name: True for interface in self._interfaces}
+        self._standings = {interface.name: Standing.UP for interface in self._interfaces}
         self._noticed: set[str] = set()
         self._alerts: Counter[int] = Counter()
 
-    def start(self, state: str | os.PathLike[str] | None = None) -> None:
-        """Hear, from now on. Raises UserInputError when there is no going on from ``state``."""
+    def start(self, state: str | os.PathLike[str] | None = None, pcap_ring: str | None = None) -> None:
+        """Hear, from now on. Raises UserInputError when there is no going on from ``state``, or when the folder
+        ``pcap_ring``, where the packets of alerts shall go, cannot be written to."""
+        if pcap_ring is not None:
+            self._pcap_ring = PcapRing(pcap_ring, self._config, self._recent)
+            self._pcap_ring.start()
         if state is not None:
             self._keeper = Keeper(state, self._analysis, self._config, self._before_save)
         self._clocks = (time.monotonic(), time.process_time())
@@ -86,8 +95,10 @@ class Sensor:
 
     @property
     def is_listening(self) -> bool:
-        """Whether there is anything left to hear: not once every interface failed."""
-        return self._ended < len(self._listeners)
+        """Whether it still hears what it was built to hear. It does not once a worker failed, no interface is left, or
+        one has come back that was gone: then it must be built anew."""
+        standings = set(self._standings.values())
+        return self._ended == 0 and standings != {Standing.GONE} and Standing.REPLACED not in standings
 
     def step(self, longest_s: float) -> None:
         """Judge what has come; wait for it so long."""
@@ -106,10 +117,16 @@ class Sensor:
         """Stop listening, judge what is left, and sum up."""
         for listener in self._listeners:
             listener.stop()
-        while self.is_listening:
+        deadline_s = time.monotonic() + _FINISH_S
+        while self._ended < len(self._listeners):
             self._judge(1.0)
+            if time.monotonic() > deadline_s:
+                for listener in self._listeners:
+                    listener.hurry()
         self._analysis.finish()
         self._count()
+        if self._pcap_ring:
+            self._pcap_ring.close()
         problems = self._keeper.close() if self._keeper else []
         result = self._so_far()
         result.problems += problems
@@ -164,17 +181,22 @@ class Sensor:
             if self._facts_sink:
                 self._facts_sink(step)
 
+    def _recent(self) -> list[FrameBatch]:
+        return [batch for listener in self._listeners for batch in listener.recent()]
+
     def _tell(self, finding: Finding) -> None:
         event = alert(finding, self._signatures[finding.sid], self._config.output)
+        if self._pcap_ring:
+            self._pcap_ring.want(finding)
         event.pop("pcap_cnt", None)  # the number of a packet in no file
         self._on_event(event | {"in_iface": ",".join(interface.name for interface in self._interfaces)})
 
     def _look_at_interfaces(self) -> None:
         for interface in self._interfaces:
-            was_up, is_up = self._up[interface.name], bool(interface.is_up())
-            if was_up != is_up:
-                self._up[interface.name] = is_up
-                self._on_notice(f"{interface.name}: {'is up again' if is_up else 'went down: nothing is heard there'}")
+            standing = interface.standing()
+            if standing != self._standings[interface.name]:
+                self._standings[interface.name] = standing
+                self._on_notice(f"{interface.name}: {standing.value}")
         for name, counters in self._interface_counters().items():
             if counters.get("frames_joined") and name not in self._noticed:
                 self._noticed.add(name)
@@ -182,6 +204,9 @@ class Sensor:
                     f"{name}: frames are longer than its MTU: they were joined before hbids saw them, so sizes and "
                     f"times of packets are not those of the wire: `ethtool -K {name} gro off lro off` ends it"
                 )
+        if self._pcap_ring and self._pcap_ring.failure and "pcap ring" not in self._noticed:
+            self._noticed.add("pcap ring")
+            self._on_notice(f"packets of alerts can no longer be written: {self._pcap_ring.failure}")
         for listener in self._listeners:
             if listener.failure and listener.name not in self._noticed:
                 self._noticed.add(listener.name)
@@ -199,8 +224,10 @@ class Sensor:
 
     def _decoder_counters(self) -> dict[str, int]:
         counted = sum((Counter(listener.decoder_counters) for listener in self._listeners), Counter[str]())
-        steps = sum(listener.clock_steps for listener in self._listeners)
-        return {"packets": 0, "bytes": 0, "flows": 0} | counted | ({"clock_steps": steps} if steps else {})
+        for name in ("clock_steps", "flows_unfinished"):
+            if count := sum(getattr(listener, name) for listener in self._listeners):
+                counted[name] = count
+        return {"packets": 0, "bytes": 0, "flows": 0} | counted
 
     def _interface_counters(self) -> dict[str, dict[str, int]]:
         counted = {}

@@ -10,8 +10,8 @@ import dpkt
 import numpy as np
 import pytest
 
-from hbids.cli.carve import FlowKey, carve
 from hbids.facts import FRAME_DTYPE, FrameBatch
+from hbids.pipeline.carve import FlowKey, carve
 from tests.conftest import PCAPS, require_tool, run_hbids
 from tests.detect.casebook import leaks
 from tests.support import dtls, eap

@@ -50,7 +50,8 @@ def counters_of_events() -> set[str]:
 
 
 def counters_of_live_interfaces() -> set[str]:
-    return {*LIVE_DROPS, *re.findall(r'"(\w+)": steps', inspect.getsource(live))}
+    [own] = re.findall(r"for name in \((.*)\):\n +if count := sum\(getattr", inspect.getsource(live))
+    return {*LIVE_DROPS, *re.findall(r"\w+", own)}
 
 
 def counters_of_sinks() -> set[str]:

@@ -12,7 +12,7 @@ import dpkt
 import jsonschema
 import pytest
 
-from tests.conftest import PCAPS, require_tool, shared_path
+from tests.conftest import PCAPS, require_tool, run_hbids, shared_path
 from tests.support.wire import Sniffer, Wire, eventually
 
 STAFFORD = PCAPS / "scan_vuln_stafford.pcap"
@@ -99,6 +99,7 @@ def test_a_filter_lets_through_what_it_says(wire: Wire, tmp_path: Path, expressi
         (["out0", "--hardware-timestamps"], 1, ["out0: its hardware cannot stamp", "ethtool -T out0"]),
         (["out0", "--workers", "0"], 2, ["'0' is not a number from 1 to 256"]),
         (["out0", "--user", "nobody-of-that-name"], 2, ["--user", "nobody-of-that-name"]),
+        (["out0", "--backend", "scapy", "--pcap-ring", "ring"], 2, ["--pcap-ring", "need --backend ring"]),
         (["out0", "--engine", "reference", "--workers", "2"], 2, ["--workers", "need --backend ring"]),
     ],
 )
@@ -170,6 +171,17 @@ def test_an_interface_that_goes_down_is_told_and_heard_again(wire: Wire, tmp_pat
     assert sniffer.summary["interfaces"]["out0"]["interface_downs"] == 1
 
 
+def test_an_interface_that_is_gone_is_told_and_the_last_one_ends_the_run(wire: Wire, tmp_path: Path) -> None:
+    with Sniffer(wire, tmp_path / "live", ("out0", "out1")) as sniffer:
+        wire.run("ip", "link", "del", "in1")
+        eventually(lambda: any("out1: is gone" in line for line in sniffer.said))
+        wire.replay(STAFFORD)
+        eventually(lambda: LEAK in sids(sniffer))
+        wire.run("ip", "link", "del", "in0")
+        assert sniffer.process.wait(30) == 1
+    assert sniffer.summary["leaked_bytes"] == 32_736
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_two_legs_of_a_tap_are_one_conversation(wire: Wire, tmp_path: Path, workers: int) -> None:
     frames = frames_of(STAFFORD)
@@ -196,6 +208,41 @@ def test_without_rings_it_finds_the_same_and_says_what_it_lacks(
     assert {tuple(alert["vlan"]) for alert in sniffer.alerts} == {(100,)}
     assert sniffer.summary["engine"] == ("reference" if "reference" in arguments else "native")
     assert any("what the kernel drops is not counted" in line for line in sniffer.said)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_packets_of_alerts_are_kept_for_their_owner_alone(wire: Wire, tmp_path: Path, workers: int) -> None:
+    ring = tmp_path / "ring"
+    arguments = ("out0", "--pcap-ring", ring, "--workers", str(workers))
+    with Sniffer(wire, tmp_path / "live", arguments) as sniffer:
+        wire.replay(PCAPS / "benign_hb_openssl_tls.pcap")
+        wire.replay(STAFFORD)
+        eventually(lambda: LEAK in sids(sniffer))
+    assert any("leaked memory" in line for line in sniffer.said)
+    [path] = ring.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert ring.stat().st_mode & 0o777 == 0o700
+    kept = frames_of(path)
+    assert [frame for frame in frames_of(STAFFORD) if frame in kept] == [
+        frame for frame in frames_of(STAFFORD) if frame[12:14] == b"\x08\x00"
+    ]
+    replayed = run_hbids("replay", path)
+    assert "LEAKED 32,736 bytes" in replayed.stdout
+
+
+def test_no_more_packets_are_kept_than_allowed(wire: Wire, tmp_path: Path) -> None:
+    ring, config = tmp_path / "ring", tmp_path / "config.yaml"
+    config.write_text("capture: {pcap_ring_bytes: 2097152, pcap_ring_wait_s: 0.1}\n")
+    ring.mkdir()
+    old = [ring / f"hbids-alert-20200101T00000{number}-000000000.pcap" for number in range(4)]
+    for path in old:
+        path.write_bytes(bytes(1 << 20))
+    (ring / "notes.txt").write_bytes(bytes(4 << 20))
+    with Sniffer(wire, tmp_path / "live", ("out0", "--pcap-ring", ring, "--config", config)) as sniffer:
+        wire.replay(STAFFORD)
+        eventually(lambda: LEAK in sids(sniffer))
+    assert [path.exists() for path in old] == [False, False, False, True]
+    assert (ring / "notes.txt").exists()
 
 
 def test_from_python_alerts_come_as_they_are_made(wire: Wire) -> None:

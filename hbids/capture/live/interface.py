@@ -8,11 +8,12 @@ import socket
 import struct
 from contextlib import closing
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from hbids.errors import UserInputError
 
-__all__ = ["CannotListen", "Interface"]
+__all__ = ["CannotListen", "Interface", "Standing"]
 
 _LINK_ETHERNET, _LINK_RAW = 1, 101
 _LOOPBACK = 772
@@ -44,6 +45,15 @@ class CannotListen(Exception):
     """An interface cannot be listened to; the message says which, why, and what to do."""
 
 
+class Standing(Enum):
+    """What has become of an interface since it was looked up."""
+
+    UP = "is up again"
+    DOWN = "went down: nothing is heard there"
+    GONE = "is gone: what else there is goes on being heard"
+    REPLACED = "is another one now: this one must be opened anew"
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface, as it was when it was looked up."""
@@ -69,13 +79,14 @@ class Interface:
             )
         return cls(name, known[name], _LINK_TYPES[kind], _ask(name, _SIOCGIFMTU, "i"), kind == _LOOPBACK)
 
-    def is_up(self) -> bool | None:
-        """Whether it is switched on; None when it is no longer there."""
+    def standing(self) -> Standing:
+        """What has become of it."""
         try:
-            is_same = _ask(self.name, _SIOCGIFINDEX, "i") == self.index
-            return bool(_ask(self.name, _SIOCGIFFLAGS, "H") & _IFF_UP) if is_same else None
+            if _ask(self.name, _SIOCGIFINDEX, "i") != self.index:
+                return Standing.REPLACED
+            return Standing.UP if _ask(self.name, _SIOCGIFFLAGS, "H") & _IFF_UP else Standing.DOWN
         except OSError:
-            return None
+            return Standing.GONE
 
     def stamp_in_hardware(self) -> None:
         """Have the network card stamp every frame it receives. Raises CannotListen when it cannot; takes

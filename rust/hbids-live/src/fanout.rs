@@ -81,3 +81,20 @@ fn unless(value: u32, over: u8) -> Instruction {
 fn give(value: u32) -> Instruction {
     ((BPF_RET | BPF_K) as u16, 0, 0, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::by_addresses;
+    use libc::{BPF_JEQ, BPF_JMP, BPF_K};
+
+    #[test]
+    fn every_jump_lands_within_the_program() {
+        let program = by_addresses(0x9E37_79B1);
+        assert!(program.len() < 4096, "the kernel takes no more");
+        for (at, (code, when, unless, _)) in program.iter().enumerate() {
+            if u32::from(*code) == BPF_JMP | BPF_JEQ | BPF_K {
+                assert!(at + 1 + usize::from(*when.max(unless)) < program.len());
+            }
+        }
+    }
+}

@@ -5,12 +5,14 @@
 
 mod fanout;
 mod memory;
+mod recent;
 mod ring;
 mod socket;
 mod tap;
 mod taps;
 
 pub use fanout::Share;
+pub use recent::Chunk;
 pub use socket::Instruction;
 pub use tap::{Counters, Options};
 pub use taps::Taps;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hbids_core::Engine;
 
 use crate::fanout::Share;
+use crate::recent::{Chunk, Recent};
 use crate::ring::Place;
 use crate::socket::{wait, Instruction};
 use crate::tap::{Counters, Options, Tap};
@@ -34,6 +35,7 @@ pub struct Taps {
     /// How long a frame must wait until no other interface can have an earlier one.
     delay: Duration,
     latest_ns: i64,
+    recent: Option<Recent>,
 }
 
 impl Taps {
@@ -47,6 +49,16 @@ impl Taps {
             self.delay = self.delay.max(Duration::from_millis(options.block_timeout_ms.into()) + SLACK);
         }
         Ok(group)
+    }
+
+    /// Keep copies of the last frames, so many bytes.
+    pub fn keep_recent(&mut self, most_bytes: usize) {
+        self.recent = Some(Recent::new(most_bytes));
+    }
+
+    /// The frames that are kept.
+    pub fn recent(&self) -> impl Iterator<Item = &Chunk> {
+        self.recent.iter().flat_map(Recent::chunks)
     }
 
     /// Hear, from now on.
@@ -120,6 +132,11 @@ impl Taps {
         let ripe = std::mem::replace(&mut self.waiting, rest);
         let taps = &self.taps;
         engine.decode(ripe.iter().map(|frame| taps[frame.tap].frame(frame.block, &frame.place)));
+        if let Some(recent) = &mut self.recent {
+            for frame in &ripe {
+                recent.keep(&taps[frame.tap].frame(frame.block, &frame.place), frame.tap as u16);
+            }
+        }
         for frame in &ripe {
             let tap = &mut self.taps[frame.tap];
             if frame.place.time_ns < self.latest_ns {

@@ -2,6 +2,7 @@
 
 use hbids_live::{Counters, Instruction, Options, Share};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// `hbids.capture.live.Tap`, read attribute by attribute.
 #[derive(FromPyObject)]
@@ -52,6 +53,16 @@ impl Taps {
     fn open(&mut self, tap: TapIn, share: Option<(Option<u16>, u32)>) -> PyResult<Option<u16>> {
         let share = share.map(|(group, multiplier)| Share { group, multiplier });
         self.0.open(&tap.into(), share).map_err(PyErr::from)
+    }
+
+    /// Keep copies of the last frames, so many bytes.
+    fn keep_recent(&mut self, most_bytes: usize) {
+        self.0.keep_recent(most_bytes);
+    }
+
+    /// The frames that are kept: data, and rows of FRAME_DTYPE.
+    fn recent<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        self.0.recent().map(|chunk| (PyBytes::new(py, &chunk.data), PyBytes::new(py, &chunk.rows))).collect()
     }
 
     /// Hear, from now on. Raises OSError.
