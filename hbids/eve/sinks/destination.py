@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
 from hbids.errors import UserInputError
 from hbids.eve.sinks.file import FileSink
@@ -66,7 +66,7 @@ def _redis(url: SplitResult, settings: Sinks) -> Sink:
             [f"--eve {url.scheme}: {error.name} is not installed: pip install 'hbids[redis]'"]
         ) from error
     place = url.netloc.rpartition("@")[2]
-    name = f"{url.scheme}://{place}{url.path}"
+    name = urlunsplit(url._replace(netloc=place))
     try:
         port = url.port or _REDIS_PORT
         options = {key: values[-1] for key, values in parse_qs(url.query, strict_parsing=bool(url.query)).items()}
