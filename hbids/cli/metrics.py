@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from hbids.eve.sinks import OutboxCounts
+    from hbids.eve.sinks.outbox import OutboxCounts
 
 __all__ = ["Metrics", "families"]
 

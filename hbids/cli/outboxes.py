@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hbids.eve.sinks import Outbox, sink_for
+from hbids.eve.sinks import sink_for
+from hbids.eve.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hbids.config import Sinks
-    from hbids.eve.sinks import Beginning, OutboxCounts
+    from hbids.eve.sinks import Beginning
+    from hbids.eve.sinks.outbox import OutboxCounts
 
 __all__ = ["Outboxes"]
 

@@ -10,7 +10,7 @@ import pytest
 
 import hbids
 from hbids.cli.metrics import families
-from hbids.eve.sinks import OutboxCounts
+from hbids.eve.sinks.outbox import OutboxCounts
 from tests.conftest import PCAPS, REPOSITORY
 
 DASHBOARD: dict[str, Any] = json.loads((REPOSITORY / "packaging" / "grafana" / "hbids.json").read_text())
