@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from hbids.eve.sinks import OutboxCounts
+    from hbids.eve.sinks.outbox import OutboxCounts
 
 __all__ = ["Metrics", "families"]
 
@@ -84,6 +84,9 @@ def families(
         for name, count in counters.items():
             interfaces.add_metric([interface, name], count)
     yield interfaces
+    if "eve" in summary:
+        yield CounterMetricFamily("hbids_eve_lines", "Lines of Suricata's read", summary["eve"]["lines"])
+        yield GaugeMetricFamily("hbids_eve_lag_bytes", "What is written and not read", summary["eve"].get("lag_bytes"))
     yield _counters("hbids_reloads", "Reloads of the configuration", "result", reloads)
     yield from _of_sinks(sinks)
 

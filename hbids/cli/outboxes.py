@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hbids.eve.sinks import Outbox, sink_for
+from hbids.eve.sinks import sink_for
+from hbids.eve.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hbids.config import Sinks
-    from hbids.eve.sinks import Beginning, OutboxCounts
+    from hbids.eve.sinks import Beginning
+    from hbids.eve.sinks.outbox import OutboxCounts
 
 __all__ = ["Outboxes"]
 
@@ -56,13 +58,15 @@ class Outboxes:
         """How they fare, by their names."""
         return {outbox.name: outbox.counts() for outbox in self._outboxes}
 
-    def settle(self) -> None:
-        """Wait a moment for sinks that work to have what they were handed: before a state says that it was told."""
+    def settled(self) -> bool:
+        """Whether all sinks that work have what they were handed, after a moment's wait: a state may say that it was
+        told."""
         deadline_s = time.monotonic() + _SETTLE_S
         while any(counts.queued and not counts.failure for counts in self.counts().values()):
             if time.monotonic() > deadline_s:
-                return
+                return False
             time.sleep(_SETTLE_STEP_S)
+        return True
 
     def close(self, began_s: float) -> None:
         """Write what waits, as far as time allows; the end began at ``began_s`` of the monotonic clock."""

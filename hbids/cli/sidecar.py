@@ -99,7 +99,7 @@ def _read_on(args: argparse.Namespace, config: Config) -> int:
         facts_sink=service.outputs.facts_sink,
         state=args.state,
         history=service.outputs.wants_history,
-        before_save=service.outboxes.settle,
+        may_save=service.outboxes.settled,
     )
 
     def stop() -> bool:

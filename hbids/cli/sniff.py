@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             on_notice=service.tell,
             facts_sink=service.outputs.facts_sink,
             history=service.outputs.wants_history,
-            before_save=service.outboxes.settle,
+            may_save=service.outboxes.settled,
         )
         drop_privileges(args.user, config.capture.memory_bytes)
         service.start()

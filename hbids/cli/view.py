@@ -12,7 +12,7 @@ from hbids.facts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hbids.eve.sinks import OutboxCounts
+    from hbids.eve.sinks.outbox import OutboxCounts
 
 __all__ = ["View", "sentence"]
 

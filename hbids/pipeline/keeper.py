@@ -37,11 +37,11 @@ class Keeper:
         path: str | os.PathLike[str],
         analysis: Remembering,
         config: Config,
-        before_save: Callable[[], None] | None = None,
+        may_save: Callable[[], bool] | None = None,
     ) -> None:
-        """``before_save`` sees to it that what was told is out. Raises UserInputError when the file cannot be gone on
-        from."""
-        self._before_save = before_save or (lambda: None)
+        """``may_save`` says whether what was told is out; where it is not, the state waits, too. Raises UserInputError
+        when the file cannot be gone on from."""
+        self._may_save = may_save or (lambda: True)
         from hbids.state import StateFile
 
         self._file = StateFile(os.fspath(path))
@@ -58,10 +58,13 @@ class Keeper:
     def save_now_and_then(self) -> None:
         """Save when it is time."""
         if time.monotonic() - self._saved_s >= self._interval_s:
-            self.save()
+            self._saved_s = time.monotonic()
+            if self._may_save():
+                self.save()
 
     def close(self) -> list[Problem]:
         """Save for the last time; what went wrong, now or before."""
+        self._may_save()  # gives what was told its time to get out
         self.save()
         self._file.close()
         return self._problems
@@ -71,7 +74,6 @@ class Keeper:
         self._saved_s = time.monotonic()
         if self._problems:
             return
-        self._before_save()
         try:
             self._file.save(self._analysis.parts())
         except OSError as error:

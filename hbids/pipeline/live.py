@@ -42,9 +42,9 @@ class Sensor:
     """Listens to interfaces and judges what they bring, until it is closed.
 
     ``on_event`` gets EVE events as they are made: alerts, and statistics every ``capture.stats_interval_ns``.
-    ``on_notice`` gets what the operator should know meanwhile, in a line; ``before_save`` is called before the state
-    says what was told. Building it opens the interfaces, which takes privileges; from then on none are needed. Raises
-    UserInputError for what does not exist, CannotListen when the system refuses.
+    ``on_notice`` gets what the operator should know meanwhile, in a line; ``may_save`` says whether what was told is
+    out, so that a state may say so. Building it opens the interfaces, which takes privileges; from then on none are
+    needed. Raises UserInputError for what does not exist, CannotListen when the system refuses.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Sensor:
         on_notice: Callable[[str], None] | None = None,
         facts_sink: Callable[[Facts], None] | None = None,
         history: bool = False,
-        before_save: Callable[[], None] | None = None,
+        may_save: Callable[[], bool] | None = None,
     ) -> None:
-        self._before_save = before_save
+        self._may_save = may_save
         self._config = config or Config()
         self._on_event, self._facts_sink = on_event, facts_sink
         self._on_notice = on_notice or (lambda _: None)
@@ -85,7 +85,7 @@ class Sensor:
             self._pcap_ring = PcapRing(pcap_ring, self._config, self._recent)
             self._pcap_ring.start()
         if state is not None:
-            self._keeper = Keeper(state, self._analysis, self._config, self._before_save)
+            self._keeper = Keeper(state, self._analysis, self._config, self._may_save)
         self._clocks = (time.monotonic(), time.process_time())
         self._counted_s = self._looked_s = self._clocks[0]
         for ears in self._ears:

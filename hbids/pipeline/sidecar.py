@@ -56,9 +56,9 @@ class Sidecar:
         facts_sink: Callable[[Facts], None] | None = None,
         state: str | os.PathLike[str] | None = None,
         history: bool = False,
-        before_save: Callable[[], None] | None = None,
+        may_save: Callable[[], bool] | None = None,
     ) -> None:
-        """``before_save`` is called before the state says what was told. Raises EngineUnavailable and UserInputError as
+        """``may_save`` says whether what was told is out. Raises EngineUnavailable and UserInputError as
         :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
         limits = replace(config.limits, closed_timeout_ns=min(_CLOSED_TIMEOUT_NS, config.limits.closed_timeout_ns))
@@ -84,7 +84,7 @@ class Sidecar:
         """How far reading is behind writing, and what it met, for the summary."""
         self.places: list[Place] = []
         """Where the run before stood, by its state; then where this one stands."""
-        self._keeper = Keeper(state, self, config, before_save) if state is not None else None
+        self._keeper = Keeper(state, self, config, may_save) if state is not None else None
 
     def read(self, lines: bytes, places: list[Place] | None = None) -> None:
         """Take whole lines; ``places`` says where reading stood before them."""

@@ -14,7 +14,7 @@ from hbids.cli.top import Top, picture
 from hbids.cli.view import View, sentence
 from hbids.config import Output
 from hbids.eve.event import alert
-from hbids.eve.sinks import OutboxCounts
+from hbids.eve.sinks.outbox import OutboxCounts
 from hbids.signatures import shipped
 from tests.conftest import PCAPS
 from tests.support.wire import eventually

@@ -10,7 +10,7 @@ import pytest
 
 import hbids
 from hbids.cli.metrics import families
-from hbids.eve.sinks import OutboxCounts
+from hbids.eve.sinks.outbox import OutboxCounts
 from tests.conftest import PCAPS, REPOSITORY
 
 DASHBOARD: dict[str, Any] = json.loads((REPOSITORY / "packaging" / "grafana" / "hbids.json").read_text())
@@ -23,6 +23,7 @@ def exported() -> dict[str, set[str]]:
     """The labels of every metric, as it is written out."""
     summary = hbids.replay(PCAPS / "scan_vuln_stafford.pcap").summary()
     summary["interfaces"] = {"eth1": {"kernel_packets": 1, "kernel_drops": 1, "kernel_ifdrops": 1}}
+    summary["eve"] = {"lines": 1, "bytes": 1, "lag_bytes": 1}
     summary["drops"] = {"not_ip": 1}
     sinks = {"-": OutboxCounts(written=1, lost=1, queued=1, reconnects=1, failure="")}
     samples = [sample for family in families(summary, sinks, {"done": 1}) for sample in family.samples]

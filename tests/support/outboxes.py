@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hbids.config import Sinks
-from hbids.eve.sinks import Beginning, Outbox, sink_for
+from hbids.eve.sinks import Beginning, sink_for
+from hbids.eve.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

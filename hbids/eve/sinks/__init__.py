@@ -1,7 +1,7 @@
-"""Where EVE lines go, one file a kind of sink; and the outbox that keeps a slow or dead one from stopping a sensor."""
+"""Where EVE lines go, one file a kind of sink. Those that not every run has are imported where they are used, and so is
+:mod:`~hbids.eve.sinks.outbox`, which keeps a slow or dead one from stopping a sensor."""
 
 from hbids.eve.sinks.destination import Beginning, sink_for
 from hbids.eve.sinks.interface import Sink, open_sink
-from hbids.eve.sinks.outbox import Outbox, OutboxCounts
 
-__all__ = ["Beginning", "Outbox", "OutboxCounts", "Sink", "open_sink", "sink_for"]
+__all__ = ["Beginning", "Sink", "open_sink", "sink_for"]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from hbids.errors import UserInputError
 from hbids.eve.sinks.file import FileSink
 from hbids.eve.sinks.resuming import ResumingSink
 from hbids.eve.sinks.stdout import StdoutSink
-from hbids.eve.sinks.syslog import FACILITIES, SyslogSink
-from hbids.eve.sinks.unix_socket import UnixSocketSink
 
 if TYPE_CHECKING:
     from hbids.config import Sinks
@@ -43,22 +40,29 @@ def sink_for(destination: str, settings: Sinks, beginning: Beginning) -> Sink:
     if destination == "-":
         return StdoutSink()
     if kind == "unix":
+        from hbids.eve.sinks.unix_socket import UnixSocketSink
+
         if not rest:
             raise UserInputError([f"--eve {destination}: no path: write it like unix:/run/eve.sock"])
         return UnixSocketSink(rest)
     if kind == "syslog":
+        from hbids.eve.sinks.syslog import FACILITIES, SyslogSink
+
         facility = rest or "local5"  # Suricata's
         if facility not in FACILITIES:
             known = ", ".join(FACILITIES)
             raise UserInputError([f"--eve {destination}: no facility '{facility}': use one of {known}"])
         return SyslogSink(facility)
     if kind in {"redis", "rediss"}:
-        return _redis(urlsplit(destination), settings)
+        return _redis(destination, settings)
     file = FileSink(destination, replace=beginning is Beginning.NEW)
     return ResumingSink(file) if beginning is Beginning.RESUMED else file
 
 
-def _redis(url: SplitResult, settings: Sinks) -> Sink:
+def _redis(destination: str, settings: Sinks) -> Sink:
+    from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+    url = urlsplit(destination)
     try:
         from hbids.eve.sinks.redis import RedisSink
     except ModuleNotFoundError as error:
@@ -66,7 +70,7 @@ def _redis(url: SplitResult, settings: Sinks) -> Sink:
             [f"--eve {url.scheme}: {error.name} is not installed: pip install 'hbids[redis]'"]
         ) from error
     place = url.netloc.rpartition("@")[2]
-    name = f"{url.scheme}://{place}{url.path}"
+    name = urlunsplit(url._replace(netloc=place))
     try:
         port = url.port or _REDIS_PORT
         options = {key: values[-1] for key, values in parse_qs(url.query, strict_parsing=bool(url.query)).items()}

@@ -124,7 +124,7 @@ class Outbox:
             try:
                 self._deliver(lines)
                 retry_s = _FIRST_RETRY_S
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  whatever a library raises: a thread that died would tell nobody
                 self._fail(error)
                 if not is_last:
                     self._pause(retry_s)
@@ -151,9 +151,9 @@ class Outbox:
             self._reconnects += 1
             self._tell(f"{self.name}: written again; {self._lost:,} events lost there so far")
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: Exception) -> None:
         self._shut()
-        reason = error.strerror or str(error)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if not self._failure:
             self._tell(f"{self.name}: cannot be written, {reason}: events wait, and it is tried again and again")
         self._failure = reason

@@ -22,7 +22,7 @@ from hbids.eve.sinks.file import FileSink
         ("unix:/run/eve.sock", "unix:/run/eve.sock"),
         ("syslog", "syslog:local5"),
         ("syslog:daemon", "syslog:daemon"),
-        ("redis://queue:7000/hbids?mode=stream&db=2", "redis://queue:7000/hbids"),
+        ("redis://queue:7000/hbids?mode=stream&db=2", "redis://queue:7000/hbids?mode=stream&db=2"),
         ("redis://user:secret@[::1]/hbids", "redis://[::1]/hbids"),
         ("rediss://queue/hbids", "rediss://queue/hbids"),
     ],

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import missing, require_tool
+from tests.conftest import require_tool
 from tests.support.outboxes import line, open_outbox, open_sink
+from tests.support.small_disk import small_disk
 from tests.support.wire import eventually
 
 if TYPE_CHECKING:
@@ -150,23 +151,14 @@ def test_logrotate_loses_nothing(tmp_path: Path, directive: str) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a few pages."""
-    if os.geteuid() != 0:
-        missing("root, to mount a small file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32k", "none", folder], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        missing(f"the right to mount a file system ({mounted.stderr.decode().strip()})")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """With room for a few pages."""
+    with small_disk(tmp_path / "disk", "32k") as folder:
+        yield folder
 
 
-def test_a_full_disk_leaves_only_whole_lines(small_disk: Path) -> None:
-    path = small_disk / "eve.json"
+def test_a_full_disk_leaves_only_whole_lines(disk: Path) -> None:
+    path = disk / "eve.json"
     sink = open_sink(str(path))
     lines = [line(number, 700) for number in range(100)]
     written = 0
@@ -179,8 +171,8 @@ def test_a_full_disk_leaves_only_whole_lines(small_disk: Path) -> None:
     assert path.read_bytes() == b"".join(lines[:written])
 
 
-def test_goes_on_when_there_is_room_again(small_disk: Path) -> None:
-    path, ballast, told = small_disk / "eve.json", small_disk / "ballast", list[str]()
+def test_goes_on_when_there_is_room_again(disk: Path) -> None:
+    path, ballast, told = disk / "eve.json", disk / "ballast", list[str]()
     ballast.write_bytes(bytes(24 << 10))
     with open_outbox(str(path), told=told) as outbox:
         for number in range(30):
@@ -195,8 +187,8 @@ def test_goes_on_when_there_is_room_again(small_disk: Path) -> None:
     assert "No space left" in told[0]
 
 
-def test_what_does_not_fit_by_the_end_is_counted(small_disk: Path) -> None:
-    path = small_disk / "eve.json"
+def test_what_does_not_fit_by_the_end_is_counted(disk: Path) -> None:
+    path = disk / "eve.json"
     with open_outbox(str(path)) as outbox:
         for number in range(100):
             outbox.put(line(number, 700))

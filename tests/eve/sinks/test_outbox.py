@@ -75,3 +75,19 @@ def test_everything_is_out_at_the_end() -> None:
         outbox.close(deadline_s=20)
         assert outbox.counts().written == 10_000
     assert gate.lines == [line(number) for number in range(10_000)]
+
+
+def test_a_sink_with_a_bug_is_one_that_fails() -> None:
+    class Broken(Gate):
+        def write(self, lines: Sequence[bytes]) -> int:
+            if not self.may_pass.is_set():
+                raise ValueError("a bug")
+            return super().write(lines)
+
+    gate, told = Broken(), list[str]()
+    with open_outbox(gate, told=told) as outbox:
+        outbox.put(line(1))
+        eventually(lambda: told, "it is told")
+        gate.may_pass.set()
+        eventually(lambda: outbox.counts().written == 1, "it is written")
+    assert "a bug" in told[0]
