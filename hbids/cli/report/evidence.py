@@ -99,10 +99,11 @@ def rests_on(event: Mapping[str, Any]) -> str:
     context = event["alert"]["context"]["hbids"]
     if event["alert"]["signature_id"] // 100 == FLOWS_OUT_OF_LINE:
         return "sizes of flows alone"
-    source = "" if context.get("evidence", "wire") == "wire" else f", as told by Suricata ({context['evidence']})"
-    if context.get("midstream"):
-        source += "; joined late, that it is TLS is inferred"
-    return ("sealed: estimated from sizes" if context.get("sealed") else "read on the wire") + source
+    told = context.get("evidence", "wire")
+    how = "sealed: estimated from sizes" if context.get("sealed") else "read on the wire"
+    if told != "wire":
+        how = f"told by Suricata ({told})" + (", sealed" if context.get("sealed") else "")
+    return f"{how}; joined late, that it is TLS is inferred" if context.get("midstream") else how
 
 
 def _small(text: str) -> Element:

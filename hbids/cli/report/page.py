@@ -49,6 +49,10 @@ _RESTS_ON = (
         "sealed: estimated from sizes",
         "The heartbeat was encrypted: of an answer only the size is known, which gives the leak to within 16 bytes.",
     ),
+    (
+        "told by Suricata",
+        "Suricata read the packets, hbids its events (eve-frame, eve-alert, eve-flow): as exact as these are.",
+    ),
     ("sizes of flows alone", "No heartbeat was seen: a suspicion, which makes no verdict."),
 )
 

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.simulation import Exchanges, address_bytes, flows_of, numbered_addresses, rows_of
 from hbids.cli.report import Evidence, page
+from hbids.cli.report.evidence import rests_on
 from hbids.config import Config, Output, Report
 from hbids.eve.event import alert
 from hbids.facts import FLOW_DTYPE, SESSION_DTYPE, Facts, Finding, Rows
@@ -367,3 +368,16 @@ def test_without_it_nothing_of_it_is_loaded() -> None:
     loaded = done.stdout.splitlines()[-1].split()
     assert "hbids.stats" in loaded
     assert [name for name in loaded if name.startswith(("hbids.cli.report", "hbids.stats.history"))] == []
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        ({"evidence": "wire", "sealed": False}, "read on the wire"),
+        ({"evidence": "wire", "sealed": True}, "sealed: estimated from sizes"),
+        ({"evidence": "eve-frame", "sealed": False}, "told by Suricata (eve-frame)"),
+        ({"midstream": True}, "read on the wire; joined late, that it is TLS is inferred"),
+    ],
+)
+def test_each_alert_says_what_it_rests_on(context: dict[str, object], words: str) -> None:
+    assert rests_on({"alert": {"signature_id": 1016100, "context": {"hbids": context}}}) == words
