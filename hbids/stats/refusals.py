@@ -71,13 +71,15 @@ class RefusalFinder:
         return self._asked.forgotten
 
     def add_requests(self, heartbeats: Measured) -> None:
-        """Remember requests; at most :data:`~hbids.keyed.MOST_ENTRIES` rows."""
+        """Remember requests, but for those on flows that answer: at most :data:`~hbids.keyed.MOST_ENTRIES` rows."""
         rows, index = heartbeats.rows, np.flatnonzero(heartbeats.suspicious)
         if not len(index):
             return
         wanted = (rows["kind"][index] == Kind.REQUEST) & (rows["midstream"][index] == 0)
         wanted &= rows["record_version"][index] == rows["tls_version"][index]
         index = index[wanted & (rows["phase"][index] >= Phase.HANDSHAKE)]
+        answers = np.flatnonzero(rows["kind"] == Kind.RESPONSE)
+        index = index[~np.isin(_ways(rows, index), _ways(rows, answers) ^ np.uint64(1))]
         if not len(index):
             return
         groups = self._asked.groups(self._asked.locate(_flow_keys(rows["flow_id"][index])))
@@ -132,6 +134,13 @@ class _Asked(KeyedTable):
 
     def forget(self, rows: npt.NDArray[np.void]) -> None:
         self.forgotten += int(np.count_nonzero(rows["is_settled"] == 0))
+
+
+def _ways(rows: Rows, index: Integers) -> Words:
+    """Flow and direction in a word, the direction in its last bit."""
+    is_to_client = (rows["direction"][index] == Direction.TO_CLIENT).astype(np.uint64)
+    ways: Words = rows["flow_id"][index] << np.uint64(1) | is_to_client
+    return ways
 
 
 def _flow_keys(flow_ids: Words) -> Keys:
