@@ -240,7 +240,9 @@ class _Sealings:
 def _sealings(rows: Rows) -> _Sealings:
     """What the rows' sessions negotiated, which is but a few different things."""
     negotiated = rows["cipher_suite"].astype(np.int64) << 32 | rows["tls_version"].astype(np.int64) << 8
-    kinds, of = np.unique(negotiated | rows["encrypt_then_mac"], return_inverse=True)
+    encrypt_then_mac = rows["encrypt_then_mac"].astype(np.int64)
+    encrypt_then_mac[encrypt_then_mac > max(Answer)] = Answer.UNKNOWN  # rows may come from files
+    kinds, of = np.unique(negotiated | encrypt_then_mac, return_inverse=True)
     found = [sealing_of(kind >> 32, kind >> 8 & 0xFFFF, Answer(kind & 0xFF)) for kind in kinds.tolist()]
     numbers = np.array([[s.before_and_after, s.inside, s.block] for s in (f or GUESSED_SEALING for f in found)])
     before_and_after, inside, block = numbers.reshape(-1, 3)[of].T
