@@ -48,9 +48,9 @@ class Recorder:
     def _record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         feed = ReferenceEngine.feed
 
-        def recording(engine: ReferenceEngine, batch: FrameBatch) -> Facts:
+        def recording(engine: ReferenceEngine, batch: FrameBatch, at_least_rows: int = 0) -> Facts:
             self.batches.append(batch)
-            return feed(engine, batch)
+            return feed(engine, batch, at_least_rows)
 
         monkeypatch.setattr(ReferenceEngine, "feed", recording)
 
