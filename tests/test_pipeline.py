@@ -16,6 +16,7 @@ from hbids.facts import FLOW_DTYPE, HEARTBEAT_DTYPE, SESSION_DTYPE, Facts, Findi
 from tests.conftest import PCAPS, REPOSITORY
 from tests.support import tls
 from tests.support.conversation import SECOND_NS, START_NS, Conversation, frames_of, greeted, write_pcap
+from tests.support.summaries import ENDPOINT_KEYS, SUMMARY_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,48 +24,6 @@ if TYPE_CHECKING:
 STAFFORD = PCAPS / "scan_vuln_stafford.pcap"
 PATCHED = PCAPS / "scan_patched_nmap.pcap"
 REVERSE = PCAPS / "reverse_pacemaker_client_vuln.pcap"
-
-SUMMARY_KEYS = {
-    "engine",
-    "sources",
-    "packets",
-    "bytes",
-    "flows",
-    "tls_sessions",
-    "dtls_sessions",
-    "heartbeats",
-    "leaked_bytes",
-    "leaked_bytes_estimated",
-    "endpoints",
-    "alerts",
-    "drops",
-    "seconds",
-}
-ENDPOINT_KEYS = {
-    "ip",
-    "port",
-    "role",
-    "protocol",
-    "transport",
-    "carrier",
-    "verdict",
-    "heartbeat_requests",
-    "overread_requests",
-    "sealed_requests",
-    "leaking_answers",
-    "leaked_bytes",
-    "leaked_bytes_estimated",
-    "first_seen",
-    "last_seen",
-    "sources",
-    "authorized_scanners",
-    "tools",
-    "tool_classes",
-    "accepts_heartbeat_extension",
-    "assets",
-    "exposure",
-    "leaked_to",
-}
 
 
 def bare(summary: dict[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hbids.cli.verdict import print_verdict
+from tests.support.summaries import endpoint, exposure, scanners, summary_of
 
 
 @pytest.fixture(autouse=True)
@@ -15,75 +16,9 @@ def _usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-def exposure(**changes: Any) -> dict[str, Any]:
-    seen = "2026-11-23T19:10:02.123456Z"
-    given = {
-        "heartbeat_first_accepted": seen,
-        "heartbeat_last_accepted": seen,
-        "first_leak": seen,
-        "last_leak": seen,
-        "first_patched": None,
-        "last_patched": None,
-        "exposed_from": seen,
-        "exposed_until": None,
-        "leaking_and_patched": False,
-        "leaked_bytes": 32736,
-        "leaked_bytes_estimated": 0,
-        "leaked_before_disclosure_bytes": None,
-        "leaked_before_disclosure_bytes_estimated": None,
-    }
-    return given | changes
-
-
-def scanners(*sources: str, answers: int = 0, leaked: int = 0) -> dict[str, Any]:
-    counts = {"leaking_answers": answers, "leaked_bytes": leaked, "leaked_bytes_estimated": 0}
-    return {"sources": list(sources), **counts}
-
-
-def endpoint(**changes: Any) -> dict[str, Any]:
-    given = {
-        "ip": "10.66.0.10",
-        "port": 443,
-        "role": "server",
-        "protocol": "tcp",
-        "transport": "tls",
-        "carrier": None,
-        "verdict": "leaked",
-        "heartbeat_requests": 2,
-        "overread_requests": 2,
-        "sealed_requests": 0,
-        "leaking_answers": 2,
-        "leaked_bytes": 32736,
-        "leaked_bytes_estimated": 0,
-        "first_seen": "2026-11-23T19:10:02.123456Z",
-        "last_seen": "2026-11-23T19:10:05.500000Z",
-        "sources": ["10.66.9.66"],
-        "authorized_scanners": scanners(),
-        "tools": ["nmap ssl-heartbleed"],
-        "tool_classes": {"checker": ["nmap ssl-heartbleed"]},
-        "accepts_heartbeat_extension": True,
-        "assets": [],
-        "exposure": exposure(),
-    }
-    return given | changes
-
-
 def printed(*endpoints: dict[str, Any], **changes: Any) -> str:
-    summary = {
-        "engine": "native",
-        "sources": ["scan.pcap"],
-        "packets": 1234,
-        "bytes": 345678,
-        "flows": 12,
-        "tls_sessions": 3,
-        "dtls_sessions": 0,
-        "heartbeats": {"requests": 2, "responses": 2, "sealed": 0, "overread_requests": 2, "malformed": 0},
-        "endpoints": list(endpoints),
-        "alerts": {},
-        "drops": {"gap_bytes": 0},
-    }
     stream = io.StringIO()
-    print_verdict(summary | changes, stream)
+    print_verdict(summary_of(*endpoints, **{"drops": {"gap_bytes": 0}} | changes), stream)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

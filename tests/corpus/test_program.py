@@ -14,50 +14,10 @@ import pytest
 
 from tests.conftest import run_hbids, shared_path
 from tests.corpus.labels import CORPUS, LABELS
+from tests.support.summaries import ENDPOINT_KEYS, SUMMARY_KEYS
 
-SUMMARY_KEYS = {
-    "engine",
-    "sources",
-    "packets",
-    "bytes",
-    "flows",
-    "tls_sessions",
-    "dtls_sessions",
-    "heartbeats",
-    "leaked_bytes",
-    "leaked_bytes_estimated",
-    "endpoints",
-    "alerts",
-    "drops",
-    "seconds",
-}
 HEARTBEAT_KEYS = {"requests", "responses", "sealed", "overread_requests", "malformed"}
 SECONDS_KEYS = {"capture", "wall", "cpu"}
-ENDPOINT_KEYS = {
-    "ip",
-    "port",
-    "role",
-    "protocol",
-    "transport",
-    "carrier",
-    "verdict",
-    "heartbeat_requests",
-    "overread_requests",
-    "sealed_requests",
-    "leaking_answers",
-    "leaked_bytes",
-    "leaked_bytes_estimated",
-    "first_seen",
-    "last_seen",
-    "sources",
-    "authorized_scanners",
-    "tools",
-    "tool_classes",
-    "accepts_heartbeat_extension",
-    "assets",
-    "exposure",
-    "leaked_to",
-}
 CONTEXT_KEYS = {
     "alert_id",
     "answer_bytes",

@@ -22,11 +22,12 @@ from hbids.pipeline import Analysis
 from hbids.signatures import shipped
 from hbids.stats.endpoints import Place
 from hbids.stats.history import History
-from tests.cli.report.captures import MADE, drawn, endpoint, leak_of, page_of, summary_of
+from tests.cli.report.captures import MADE, drawn, leak_of, page_of
 from tests.conftest import PCAPS, REPOSITORY, run_hbids
 from tests.support.conversation import SECOND_NS, START_NS, write_pcap
 from tests.support.eap import Eapol, Radius, attacked
 from tests.support.markup import Page
+from tests.support.summaries import endpoint, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
