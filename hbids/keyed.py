@@ -37,6 +37,7 @@ MOST_ENTRIES = 1 << 15
 """Entries that may be looked up or grouped at once: what a processor's cache holds, and numpy sorts 16 bits best."""
 
 _KEY_WORDS = 3
+_FIRST_CELLS = 1 << 10
 _FACTORS = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)))
 """Odd numbers that mix well (those of SplitMix64)."""
 
@@ -65,10 +66,10 @@ class KeyedTable:
         """Rows that had to go."""
         self._size = 0
         self._seed = secrets.randbits(64)  # nobody outside can choose keys that collide
-        cells = 1 << (2 * capacity - 1).bit_length()
-        self._cells = np.zeros(cells, np.uint32)
-        """Open addressing with linear probing: a cell holds the number of a row, counted from 1, or 0."""
-        self._mask = cells - 1
+        self._most_cells = 1 << (2 * capacity - 1).bit_length()
+        self._cells = np.zeros(min(_FIRST_CELLS, self._most_cells), np.uint32)
+        """Open addressing with linear probing: a cell holds the number of a row, counted from 1, or 0. At least twice as
+        many as rows in use, but no more than that needs: a few keys in many cells would each take a page of memory."""
         self._scratch = np.empty(capacity, np.uint32)
 
     def __len__(self) -> int:
@@ -83,6 +84,8 @@ class KeyedTable:
         """The number of each key's row, shape (n,), n being at most :data:`MOST_ENTRIES`. Numbers hold until the next
         call."""
         count = len(keys[0])
+        if 2 * (self._size + count) > len(self._cells) < self._most_cells:
+            self._spread(count)
         found = np.zeros(count, np.int64)
         cells = self._first_cells(keys)
         searched: Integers | slice = slice(None)
@@ -103,7 +106,7 @@ class KeyedTable:
             places = np.arange(count) if isinstance(searched, slice) else searched
             found[places[same]] = rows[same]
             searched = places[~same]
-            cells[searched] = (cells[searched] + 1) & self._mask
+            cells[searched] = (cells[searched] + 1) & (len(self._cells) - 1)
 
     def find(self, keys: Keys) -> Integers:
         """As :meth:`locate`, but a key that is not there gets no row: its number is -1."""
@@ -117,7 +120,7 @@ class KeyedTable:
             same = self._alike(rows, _taken(keys, searched))
             found[searched[same]] = rows[same]
             searched = searched[~same]
-            cells[searched] = (cells[searched] + 1) & self._mask
+            cells[searched] = (cells[searched] + 1) & (len(self._cells) - 1)
         return found
 
     def groups(self, numbers: Integers) -> Groups:
@@ -139,7 +142,7 @@ class KeyedTable:
         """Called with the rows that must go."""
 
     def _first_cells(self, keys: Keys) -> Integers:
-        return (fingerprint(*keys, seed=self._seed) & np.uint64(self._mask)).astype(np.int64)
+        return (fingerprint(*keys, seed=self._seed) & np.uint64(len(self._cells) - 1)).astype(np.int64)
 
     def _alike(self, rows: Integers, wanted: Keys) -> Flags:
         """Whether rows have these keys."""
@@ -162,6 +165,12 @@ class KeyedTable:
         self.rows["key"][numbers] = np.column_stack(_taken(keys, first))
         self._size += len(first)
         return True
+
+    def _spread(self, newcomers: int) -> None:
+        """Over more cells, with so many rows to come."""
+        wanted = 1 << (2 * (self._size + newcomers) - 1).bit_length()
+        self._cells = np.zeros(min(wanted, self._most_cells), np.uint32)
+        self.restore(self.used)
 
     def _make_room(self, newcomers: int) -> None:
         used = self.used
