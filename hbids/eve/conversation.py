@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from hbids.eve.flows import TCP
+from hbids.eve.flows import TCP, FlowKey
 from hbids.eve.hello import TlsSession
 from hbids.eve.records import (
     CHANGE_CIPHER_RECORD,
@@ -85,6 +85,8 @@ class Conversation:
     protocol: int
     start_ns: int
     tls: TlsSession | None = None
+    session_told: bool = False
+    """There is a row of the session, since no hello was seen that gives one."""
     evidence: str = "eve-flow"
     hellos_seen: set[Direction] = field(default_factory=set)
     """Whose real hellos the engine was given."""
@@ -103,6 +105,11 @@ class Conversation:
     )
     _last_packets: list[tuple[int, bytes]] = field(default_factory=list)
     _latest_ns: int = 0
+
+    @property
+    def key(self) -> FlowKey:
+        """The endpoints."""
+        return FlowKey(self.client, self.server, self.protocol)
 
     # --- what EVE says ---
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hbids.eve.flows import TCP
 from hbids.eve.rows import place
 from hbids.facts import (
     ABSENT,
@@ -21,13 +22,15 @@ from hbids.facts import (
     Protection,
     Transport,
 )
+from hbids.measures import unasked_bytes_estimated
 
 if TYPE_CHECKING:
     from hbids.eve.flows import FlowCounts, FlowKey
     from hbids.eve.hello import TlsSession
+    from hbids.eve.told import ToldFlow
     from hbids.facts import Rows
 
-__all__ = ["ASKED", "EVENTS", "LEAKED", "UNKNOWN_LENGTHS", "answer_row", "request_row"]
+__all__ = ["ASKED", "EVENTS", "LEAKED", "UNKNOWN_LENGTHS", "rows_of"]
 
 ASKED = (2230012, 2018372, 2018375, 2018376, 2018388, 2018389, 2021023)
 """Alerts of requests that claim too much: of Suricata itself, and of the Emerging Threats rules."""
@@ -50,7 +53,25 @@ _HEADER_BYTES = {4: 14 + 20 + 32, 6: 14 + 40 + 32}
 _FULL_RECORD_BYTES = 16_384
 
 
-def request_row(
+def rows_of(told: ToldFlow, flow_id: int, end_ns: int) -> list[Rows]:
+    """What must have been on a flow over TCP that is over, of which nothing was shown; numbered from ``flow_id``."""
+    conversation = told.conversation
+    key, tls = conversation.key, conversation.tls
+    if conversation.evidence != "eve-flow" or key.protocol != TCP:
+        return []
+    rows = []
+    asked_ns = max(told.first.start_ns, min(conversation.start_ns, end_ns))
+    if conversation.said_overflow:
+        rows.append(_request_row(key, told.vlan, flow_id, told.first, tls, asked_ns))
+    if conversation.said_overflow or conversation.said_leak:
+        counts, times_ns = (told.first, told.latest), (asked_ns, max(asked_ns, end_ns))
+        answer = _answer_row(key, told.vlan, flow_id, counts, tls, times_ns)
+        if unasked_bytes_estimated(answer)[0]:
+            rows.append(answer)
+    return rows
+
+
+def _request_row(
     key: FlowKey, vlan: tuple[int, ...], flow_id: int, counts: FlowCounts, session: TlsSession | None, time_ns: int
 ) -> Rows:
     """A request of the client that over-reads, as a row of :data:`~hbids.facts.HEARTBEAT_DTYPE`, shape (1,)."""
@@ -64,7 +85,7 @@ def request_row(
     return row
 
 
-def answer_row(
+def _answer_row(
     key: FlowKey,
     vlan: tuple[int, ...],
     flow_id: int,

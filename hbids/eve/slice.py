@@ -3,7 +3,8 @@ own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Slice", "in_order"]
 
 
-class Slice(NamedTuple):
+@dataclass(slots=True)
+class Slice:
     """Of one second, or a part of it."""
 
-    frames: list[Frame]
-    heartbeats: list[Rows]
-    sessions: list[Rows]
-    done: list[FlowKey | int]
-    """Flows of which nothing more is to come."""
+    frames: list[Frame] = field(default_factory=list)
+    heartbeats: list[Rows] = field(default_factory=list)
+    sessions: list[Rows] = field(default_factory=list)
+    done: list[FlowKey | int] = field(default_factory=list)
+    """Flows of which nothing more is to come; those that only waited, by flow_id."""
+
+    def __bool__(self) -> bool:
+        """There is something."""
+        return bool(self.frames or self.heartbeats or self.sessions or self.done)
 
     def batch(self) -> FrameBatch:
         """The frames as the engine takes them."""

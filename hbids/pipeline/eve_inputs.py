@@ -125,6 +125,7 @@ def _read_until(
 
 def _following(sidecar: Sidecar, follower: Follower, inboxes: list[Inbox]) -> dict[str, float]:
     lag_bytes = follower.lag_bytes + sum(inbox.lag_bytes for inbox in inboxes)
-    lag_s = max(0.0, time.time() - sidecar.witness.now_ns / 1e9) if lag_bytes and sidecar.witness.now_ns else 0.0
+    now_ns = sidecar.witness.seconds.now_ns
+    lag_s = max(0.0, time.time() - now_ns / 1e9) if lag_bytes and now_ns else 0.0
     rotations = {name: follower.counters[name] for name in ("rotations", "truncations")}
     return {"lag_bytes": lag_bytes, "lag_s": round(lag_s, 3), **rotations}

@@ -77,7 +77,7 @@ class Sidecar:
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
-        self.witness.tells_all = facts_sink is not None or history
+        self.witness.quiet.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
         self.following: dict[str, float] = {}
@@ -88,9 +88,8 @@ class Sidecar:
 
     def read(self, lines: bytes, places: list[Place] | None = None) -> None:
         """Take whole lines; ``places`` says where reading stood before them."""
-        witness = self.witness
-        witness.place = self.counts["bytes"], self.places if places is None else places
-        read_lines(lines, witness, self.counts)
+        self.witness.progress.place = self.counts["bytes"], self.places if places is None else places
+        read_lines(lines, self.witness, self.counts)
         self._judge()
 
     def stands(self, places: list[Place], *, save: bool = False) -> None:
@@ -139,7 +138,7 @@ class Sidecar:
         result = Result(self._engine.name, list(self.sources), history=self._history)
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
-        result.totals["tls_sessions"] += self.witness.totals["tls_sessions"]
+        result.totals["tls_sessions"] += self.witness.quiet.totals["tls_sessions"]
         result.totals["eve"] = {
             "lines": self.counts["lines"],
             "bytes": self.counts["bytes"],
@@ -147,7 +146,7 @@ class Sidecar:
             **self.following,
         }
         result.totals["seconds"] = {
-            "capture": self.witness.seconds,
+            "capture": self.witness.seconds.span_s,
             "wall": round(time.monotonic() - self._started[0], 6),
             "cpu": round(time.process_time() - self._started[1], 6),
         }
@@ -160,8 +159,8 @@ class Sidecar:
         something is still to come are read again from their beginning, but for the rows that were judged; flows that
         have ended since then are not read again."""
         bytes_then, places = self._safe_place() if self._final_place is None else self._final_place
-        ended = self.witness.ended
-        self.witness.ended = ended = {flow_id: at for flow_id, at in ended.items() if at >= bytes_then}
+        ended = self.witness.progress.ended
+        self.witness.progress.ended = ended = {flow_id: at for flow_id, at in ended.items() if at >= bytes_then}
         judged = self._judged + Counter(self._to_skip)
         kept = {
             "places": [place._asdict() for place in places],
@@ -178,20 +177,20 @@ class Sidecar:
         kept = parts.get(_REMEMBERED)
         if isinstance(kept, dict):
             self.places = [place for document in kept["places"] if (place := Place.of(document)) is not None]
-            self.witness.ended = dict(kept["ended"])
-            self.witness.ignored = set(self.witness.ended)
+            self.witness.progress.ended = dict(kept["ended"])
+            self.witness.progress.ignored = set(self.witness.progress.ended)
             self._to_skip = {
                 (FlowKey((client, port), (server, service), protocol), start_ns): count
                 for client, port, server, service, protocol, start_ns, count in kept["judged"]
             }
 
     def _safe_place(self) -> tuple[int, list[Place]]:
-        while (oldest := self.witness.oldest_place()) is not None:
+        while (oldest := self.witness.progress.oldest_place()) is not None:
             bytes_then: int = oldest[0]
             places: list[Place] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
                 return bytes_then, places
-            self.witness.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
+            self.witness.progress.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
         return self.counts["bytes"], self.places
 
     # --- events to findings ---
@@ -242,7 +241,7 @@ class Sidecar:
     def _counters(self) -> dict[str, int]:
         """Of Suricata's flows, of its events, and of the engine; what only feeding the engine makes is left out."""
         engine = {name: count for name, count in self._engine.counters().items() if name not in ("not_ip", "flows")}
-        counters = engine | {name: self.witness.totals[name] for name in ("packets", "bytes", "flows")}
+        counters = engine | {name: self.witness.quiet.totals[name] for name in ("packets", "bytes", "flows")}
         dropped = self.witness.counters + Counter(
             eve_lines_broken=self.counts["broken"],
             eve_lines_too_long=self.counts["too_long"],
