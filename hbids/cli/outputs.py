@@ -87,7 +87,7 @@ class Outputs:
         for writer in self._eve:
             writer.write(line)
         if self._outboxes:
-            self._outboxes.put(line)
+            self._outboxes.put(bytes(memoryview(line)))  # orjson's own takes up to eight times its length
         if self._report and "flow" in event:
             self._report.evidence.add(event)
 
