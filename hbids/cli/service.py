@@ -134,6 +134,11 @@ class Service:
         """Whether the run shall end."""
         return self._stop.asked()
 
+    @property
+    def stop_asked_s(self) -> float:
+        """When that was asked, by the monotonic clock; now, if nobody asked."""
+        return self._stop.asked_s or time.monotonic()
+
     def look(self, sensor: Sensor) -> None:
         """Do what signals ask for, give a sign of life, and take numbers when it is time."""
         if self._hangup.came():
@@ -152,7 +157,7 @@ class Service:
         """Write what waits, and give the summary, which tells how the sinks fared, too; it is written by then."""
         self._manager.stopping()
         summary = result.summary()
-        self.outboxes.close(self._stop.asked_s or time.monotonic())
+        self.outboxes.close(self.stop_asked_s)
         summary["sinks"] = {name: counts.summary() for name, counts in self.outboxes.counts().items()}
         lost = sum(sink["lost"] for sink in summary["sinks"].values())
         if lost:

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             sensor.step(_STEP_S)
             service.look(sensor)
         has_failed = not sensor.is_listening
-        result = sensor.close()
+        result = sensor.close(service.stop_asked_s)
         summary = service.close(result)
     return end(args, summary, result.problems, service.outputs.failures) or int(has_failed)
 

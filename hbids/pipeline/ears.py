@@ -115,6 +115,7 @@ class RingEars:
         self._engine = engine
         self._taps = _native.Taps()
         self._names = list(taps)
+        self._longest_wait_ms = _LONGEST_WAIT_MS
         self.delay_s = _SLACK_S + max(tap.block_timeout_ms for tap in taps.values()) / 1e3
         self.groups = {name: self._taps.open(tap, shares[name]) for name, tap in taps.items()}
         """What other ears must join to share an interface's frames."""
@@ -126,10 +127,11 @@ class RingEars:
     def stop(self) -> None:
         """Hear nothing new."""
         self._taps.stop()
+        self._longest_wait_ms = round(self.delay_s * 1e3)  # nothing comes after that
 
     def step(self) -> Facts:
         """What was heard since the last call."""
-        return self._engine.watch(self._taps, _LONGEST_WAIT_MS, _MOST_MS)
+        return self._engine.watch(self._taps, self._longest_wait_ms, _MOST_MS)
 
     def finish(self) -> Iterator[Facts]:
         """End every flow."""

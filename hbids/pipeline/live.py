@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Sensor", "sniff"]
 
-_FINISH_S = 1.0
-"""At the end, for the flows that are still open: half a million of them. Whoever sends a signal wants an end of it."""
+_FINISH_S = 0.8
+"""From the signal that ends a sensor until no more open flows are ended: time for half a million of them, and of the two
+seconds within which it shall be gone the rest is left for sinks, on a busy machine too."""
+
+_LEAST_WAIT_S = 0.01
 
 _LOOK_INTERVAL_S = 1.0
 """How often is looked whether interfaces are up."""
@@ -113,13 +116,14 @@ class Sensor:
         if self._keeper:
             self._keeper.save_now_and_then()
 
-    def close(self) -> Result:
-        """Stop listening, judge what is left, and sum up."""
+    def close(self, asked_s: float | None = None) -> Result:
+        """Stop listening, judge what is left, and sum up. The end was asked for at ``asked_s`` of the monotonic clock; by
+        default, now."""
         for listener in self._listeners:
             listener.stop()
-        deadline_s = time.monotonic() + _FINISH_S
+        deadline_s = (asked_s or time.monotonic()) + _FINISH_S
         while self._ended < len(self._listeners):
-            self._judge(1.0)
+            self._judge(max(_LEAST_WAIT_S, deadline_s - time.monotonic()))
             if time.monotonic() > deadline_s:
                 for listener in self._listeners:
                     listener.hurry()

@@ -15,6 +15,8 @@ use crate::tap::{Counters, Options, Tap};
 const MOST_BLOCKS: usize = 8;
 /// Beyond the time after which the kernel hands a block over: for its timer, and for ours.
 const SLACK: Duration = Duration::from_millis(5);
+/// A frame that comes later than this is none that was held up: the clock was set back.
+const MOST_LATE_NS: i64 = 1_000_000_000;
 
 /// A frame that waits to be decoded.
 #[derive(Clone, Copy)]
@@ -139,9 +141,11 @@ impl Taps {
         }
         for frame in &ripe {
             let tap = &mut self.taps[frame.tap];
-            if frame.place.time_ns < self.latest_ns {
+            let late_ns = self.latest_ns.saturating_sub(frame.place.time_ns);
+            if late_ns > 0 {
                 tap.count_late();
-            } else {
+            }
+            if !(1..=MOST_LATE_NS).contains(&late_ns) {
                 self.latest_ns = frame.place.time_ns;
             }
             tap.done(frame.block);
