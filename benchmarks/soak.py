@@ -49,8 +49,8 @@ _BROKEN = "thresholds: {harvest_answers: many}\n"
 _CLOCK_BACK_S, _CLOCK_PAUSE_S = 120.0, 3.0
 _GROWTH = 1.05
 """Of memory, from the first quarter to the end: what allocators take for that things come in another order."""
-_REMEMBERED_BYTES = 8_192
-"""And of each attacked endpoint: its totals, stories and sources in every table that knows it."""
+_REMEMBERED_BYTES = 10_240
+"""And of each attacked endpoint: its totals, three stories and its sources take 8 KB, and allocators somewhat more."""
 
 _READER = """
 import os, socket, sys
