@@ -23,6 +23,8 @@ NUMBERED = {"flow_id", "message_id", "answers_message", "packet_number"}
 
 NOT_OF_THE_PACKETS = {"sources", "seconds", "interfaces"}
 
+_LAST = b"the last frame of this capture".ljust(60, b".")
+
 
 @contextmanager
 def dumped(wire: Wire, path: Path) -> Iterator[None]:
@@ -32,6 +34,8 @@ def dumped(wire: Wire, path: Path) -> Iterator[None]:
     try:
         eventually(lambda: _hears(wire, path))
         yield
+        wire.send([("in0", _LAST)])
+        eventually(lambda: _LAST in path.read_bytes(), "the last frame")
     finally:
         process.terminate()
         process.wait()
