@@ -68,8 +68,8 @@ class KeyedTable:
         self._seed = secrets.randbits(64)  # nobody outside can choose keys that collide
         self._most_cells = 1 << (2 * capacity - 1).bit_length()
         self._cells = np.zeros(min(_FIRST_CELLS, self._most_cells), np.uint32)
-        """Open addressing with linear probing: a cell holds the number of a row, counted from 1, or 0. At least twice as
-        many as rows in use, but no more than that needs: a few keys in many cells would each take a page of memory."""
+        """Open addressing with linear probing: a cell holds the number of a row, counted from 1, or 0. At least twice
+        as many as rows in use, and not many more: a few keys in many cells would each take a page of memory."""
         self._scratch = np.empty(capacity, np.uint32)
 
     def __len__(self) -> int:

@@ -110,7 +110,7 @@ class Analysis:
             found[name] = [finding for finding in findings if self._is_ours(finding)]
             for finding in found[name]:
                 self._surroundings.mark(finding)
-                self._ledger.add_finding(finding)
+            self._ledger.add_findings(found[name])
         for finding in self._detection.tell(found):
             self._tell(finding)
 

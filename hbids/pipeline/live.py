@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Sensor", "sniff"]
 
 _FINISH_S = 0.8
-"""From the signal that ends a sensor until no more open flows are ended: time for half a million of them, and of the two
-seconds within which it shall be gone the rest is left for sinks, on a busy machine too."""
+"""From the signal that ends a sensor until no more open flows are ended: time for half a million of them. Of the two
+seconds within which it shall be gone the rest is left for sinks, and for a busy machine."""
 
 _LEAST_WAIT_S = 0.01
 
@@ -117,8 +117,8 @@ class Sensor:
             self._keeper.save_now_and_then()
 
     def close(self, asked_s: float | None = None) -> Result:
-        """Stop listening, judge what is left, and sum up. The end was asked for at ``asked_s`` of the monotonic clock; by
-        default, now."""
+        """Stop listening, judge what is left, and sum up. The end was asked for at ``asked_s`` of the monotonic clock,
+        or now."""
         for listener in self._listeners:
             listener.stop()
         deadline_s = (asked_s or time.monotonic()) + _FINISH_S

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hbids.facts import ABSENT, PROTOCOL_EAPOL, Direction, Kind, TlsStart, Transport, Verdict
-from hbids.keyed import KeyedTable, keys_from
+from hbids.keyed import MOST_ENTRIES, KeyedTable, fingerprint, keys_from
 from hbids.networks import Networks
 from hbids.parties import address_words, of_rows, victim_key, words_text
+from hbids.stats.roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
 
     from hbids.facts import Finding, Rows
     from hbids.keyed import Flags, Integers, Keys
@@ -23,8 +26,6 @@ __all__ = ["EndpointLedger", "Place", "place_of"]
 
 MOST_ENDPOINTS = 262_144
 """Entries of about 130 bytes and their sources; more endpoints with heartbeats than the internet is known to have."""
-MOST_SOURCES = 10_000
-"""Source addresses kept by name for each endpoint."""
 _PROTOCOL_NAMES = {6: "tcp", 17: "udp", PROTOCOL_EAPOL: "eapol"}
 _CARRIERS = (TlsStart.OPENVPN, TlsStart.EAP)
 """Protocols that carry TLS all along, and are what an operator knows the endpoint by."""
@@ -45,6 +46,7 @@ _FIELDS = [
     ("first_ns", "<i8"),
     ("known", "u1"),
     ("accepts", "u1"),
+    ("verdict", "u1"),
     *((name, "<i8") for name in (*_COUNTS, *_TO_SCANNERS.values())),
 ]
 
@@ -86,15 +88,8 @@ class EndpointLedger:
         """``scanners`` are our own: what leaked to them is counted, and also told apart."""
         self.scanners = scanners or Networks(())
         """May be replaced at any time."""
-        self._entries = KeyedTable(_FIELDS, MOST_ENDPOINTS)
-        self._verdicts: dict[Endpoint, Verdict] = {}
-        self._sources: dict[Endpoint, dict[tuple[int, int], None]] = {}
-        self._full: list[int] = []
-        """Fingerprints of endpoints that have no room for more sources."""
-        self._tools: dict[Endpoint, dict[str, dict[str, None]]] = {}
-        """Names by class, in the order in which they were recognised."""
-        self.sources_dropped = 0
-        """Times that a source found no room."""
+        self._entries = _Entries(_FIELDS, MOST_ENDPOINTS)
+        self._roster = Roster(MOST_ENDPOINTS)
         self._refused: set[Endpoint] = set()
         """Servers that were offered the extension and did not accept it."""
         self._carriers: dict[Endpoint, TlsStart] = {}
@@ -104,6 +99,11 @@ class EndpointLedger:
     def dropped(self) -> int:
         """Endpoints that had to make room for others."""
         return self._entries.evicted
+
+    @property
+    def sources_dropped(self) -> int:
+        """Times that a source found no room, or had to make room for others."""
+        return self._roster.dropped
 
     def add_heartbeats(self, heartbeats: Measured) -> None:
         """Count the messages that have ended."""
@@ -147,39 +147,39 @@ class EndpointLedger:
 
     def add_newcomers(self, parties: Parties) -> None:
         """Note who did something worth telling."""
-        full = np.isin(parties.endpoints, self._full)
-        self.sources_dropped += int(np.count_nonzero(full))
-        parties = parties[~full]
-        columns = [words.tolist() for words in (*parties.victims, *parties.sources)]
-        for mark, address, low, last, *source in zip(parties.endpoints.tolist(), *columns, strict=True):
-            self._note_source((address, low, last), (source[0], source[1]))
-            if len(self._sources[address, low, last]) >= MOST_SOURCES:
-                self._full.append(mark)
+        self._roster.add(parties.endpoints, parties.sources)
 
-    def add_finding(self, finding: Finding) -> None:
-        """Raise the verdict, note source and tools. What says nothing of harm changes nothing."""
-        if finding.verdict == Verdict.CLEAR:
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Raise verdicts, note sources and tools. What says nothing of harm changes nothing."""
+        for start in range(0, len(findings), MOST_ENTRIES):
+            self._add_findings(
+                [each for each in findings[start : start + MOST_ENTRIES] if each.verdict > Verdict.CLEAR]
+            )
+
+    def _add_findings(self, findings: Sequence[Finding]) -> None:
+        if not findings:
             return
-        endpoint = victim_key(finding)
-        self._verdicts[endpoint] = max(self._verdicts.get(endpoint, Verdict.CLEAR), finding.verdict)
-        if finding.verdict > Verdict.EXPOSED:
-            flow = finding.flow
-            source = flow.server_ip if finding.victim == Direction.TO_CLIENT else flow.client_ip
-            self._note_source(endpoint, address_words(source))
-        if "tool_class" in finding.context:
-            names = self._tools.setdefault(endpoint, {}).setdefault(finding.context["tool_class"], {})
-            names |= dict.fromkeys(finding.context.get("tools", ()))
+        keys = [victim_key(finding) for finding in findings]
+        victims = keys_from(keys)
+        verdicts = np.array([finding.verdict for finding in findings], np.uint8)
+        np.maximum.at(self._entries.rows["verdict"], self._entries.locate(victims), verdicts)
+        harm = np.flatnonzero(verdicts > Verdict.EXPOSED).tolist()
+        if harm:
+            sources = np.array([address_words(_source(findings[index])) for index in harm], np.uint64)
+            self._roster.add(fingerprint(*victims)[harm], (sources[:, 0], sources[:, 1]))
+        for index in harm:
+            context = findings[index].context
+            if "tool_class" in context:
+                names = self._entries.tools.setdefault(keys[index], {}).setdefault(context["tool_class"], {})
+                names |= dict.fromkeys(context.get("tools", ()))
 
     def endpoints(self) -> list[tuple[Endpoint, dict[str, Any]]]:
         """Every endpoint above ``clear``, worst first, by its key; times in nanoseconds."""
-        found = [(verdict, self._entries.rows[number]) for verdict, number in self._judged()]
-        found.sort(key=lambda each: (-each[0], -_leaked(each[1]), _place(each[1])))
-        return [(_words(row), self._told(verdict, row)) for verdict, row in found]
-
-    def _judged(self) -> list[tuple[Verdict, int]]:
-        judged = [(endpoint, verdict) for endpoint, verdict in self._verdicts.items() if verdict > Verdict.CLEAR]
-        numbers = self._entries.find(keys_from([endpoint for endpoint, _ in judged])).tolist()
-        return [(verdict, number) for (_, verdict), number in zip(judged, numbers, strict=True) if number >= 0]
+        rows = self._entries.used
+        rows = rows[(rows["verdict"] > Verdict.CLEAR) & (rows["known"] > 0)]
+        found = sorted(rows, key=lambda row: (-int(row["verdict"]), -_leaked(row), _place(row)))
+        sources = self._roster.of(fingerprint(*keys_from([_words(row) for row in found])))
+        return [(_words(row), self._told(row, by)) for row, by in zip(found, sources, strict=True)]
 
     def _count(
         self, victims: Keys, first_ns: Integers, last_ns: Integers, counts: dict[str, Flags | Integers]
@@ -196,32 +196,44 @@ class EndpointLedger:
         self._entries.rows[groups.members] = rows
         return numbers
 
-    def _note_source(self, endpoint: Endpoint, source: tuple[int, int]) -> None:
-        known = self._sources.setdefault(endpoint, {})
-        if source in known or len(known) < MOST_SOURCES:
-            known[source] = None
-        else:
-            self.sources_dropped += 1
-
-    def _told(self, verdict: Verdict, row: np.void) -> dict[str, Any]:
+    def _told(self, row: np.void, sources: Sequence[tuple[int, int]]) -> dict[str, Any]:
         endpoint = _words(row)
-        carrier, tools = self._carriers.get(endpoint), self._tools.get(endpoint, {})
+        carrier, tools = self._carriers.get(endpoint), self._entries.tools.get(endpoint, {})
         accepts: bool | None = bool(row["accepts"]) or None
         if accepts is None and endpoint in self._refused:
             accepts = False
         return {
             **place_of(*endpoint)._asdict(),
             "carrier": carrier.name.lower() if carrier else None,
-            "verdict": verdict.word,
+            "verdict": Verdict(int(row["verdict"])).word,
             **{name: int(row[name]) for name in _COUNTS},
             "first_seen": int(row["first_ns"]),
             "last_seen": int(row["last_ns"]),
-            "sources": [words_text(*source) for source in self._sources.get(endpoint, ())],
+            "sources": [words_text(*source) for source in sources],
             "authorized_scanners": {"sources": [], **{name: int(row[apart]) for name, apart in _TO_SCANNERS.items()}},
             "tools": [name for names in tools.values() for name in names],
             "tool_classes": {tool_class: list(names) for tool_class, names in tools.items()},
             "accepts_heartbeat_extension": accepts,
         }
+
+
+class _Entries(KeyedTable):
+    """With what has no fixed size."""
+
+    def __init__(self, fields: Sequence[tuple[Any, ...]], capacity: int) -> None:
+        super().__init__(fields, capacity)
+        self.tools: dict[Endpoint, dict[str, dict[str, None]]] = {}
+        """Names by class, in the order in which they were recognised."""
+
+    def forget(self, rows: npt.NDArray[np.void]) -> None:
+        for row in rows:
+            self.tools.pop(_words(row), None)
+
+
+def _source(finding: Finding) -> str:
+    """The address of who did it."""
+    flow = finding.flow
+    return flow.server_ip if finding.victim == Direction.TO_CLIENT else flow.client_ip
 
 
 def _key(victims: Keys) -> Endpoint:
