@@ -23,6 +23,7 @@ __all__ = [
     "FRAME_DTYPE",
     "HEARTBEAT_DTYPE",
     "NEVER_NS",
+    "NOT_COUNTED",
     "NOT_SEEN",
     "NO_MESSAGE",
     "NO_SUITE",
@@ -74,6 +75,10 @@ NO_VERSION = 0
 
 NO_SUITE = 0xFFFF
 """A cipher suite that was not seen; IANA keeps 0xFFFF unassigned (0x0000 is a real suite)."""
+
+NOT_COUNTED = 0xFFFFFFFF
+"""Holes of a direction of which only some records were told, by Suricata's ``frame`` events: what is not there may have
+been."""
 
 NO_VLAN = 0xFFFF
 """An unused VLAN layer; real identifiers have 12 bits."""
@@ -342,7 +347,7 @@ FLOW_DTYPE = np.dtype(
         *_PER_TYPE,  # record headers seen and body bytes seen, indexed as CONTENT_TYPES
         ("heartbeats_to_server", "<u4"),  # messages
         ("heartbeats_to_client", "<u4"),
-        ("gaps_to_server", "<u4"),  # holes given up on
+        ("gaps_to_server", "<u4"),  # holes given up on; or NOT_COUNTED
         ("gaps_to_client", "<u4"),
         ("gap_bytes_to_server", "<u8"),  # of TCP; how long lost packets of OpenVPN were nobody knows
         ("gap_bytes_to_client", "<u8"),

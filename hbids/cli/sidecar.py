@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,8 @@ def _check(path: str) -> int:
         print(f"{lack.evidence}: {lack.what}")
         print("".join(f"    {line}\n" for line in lack.add.splitlines()))
     if lacks:
-        print(f"Or start Suricata with all of it: --include {CONTENT / 'hbids.yaml'} -S {CONTENT / 'hbids.rules'}")
+        content = shlex.join(["--include", str(CONTENT / "hbids.yaml"), "-S", str(CONTENT / "hbids.rules")])
+        print(f"Or start Suricata with all of it: {content}")
         return 1
     print(f"{path}: gives all the evidence there is")
     return 0

@@ -12,8 +12,8 @@ Evidence
     The request records, and the absence of heartbeat records the other way until the flow ended.
 Limits
     An inference: a peer that died, or an answer lost by the capture, also leaves silence. A direction with missing
-    bytes is therefore not judged by a single request, and one that was not captured at all only by requests that could
-    not be honest.
+    bytes is therefore not judged by a single request, and one that was not captured at all, or of which only some
+    records were told (Suricata's ``frame`` events), only by requests that could not be honest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 from hbids.config import Thresholds
 from hbids.detect.common import Remembered, Step, describe, flow_context, request_key
-from hbids.facts import NO_MESSAGE, Direction, EndReason, Finding, Kind, Series, Verdict
+from hbids.facts import NO_MESSAGE, NOT_COUNTED, Direction, EndReason, Finding, Kind, Series, Verdict
 
 if TYPE_CHECKING:
     from hbids.measures import Measured
@@ -96,7 +96,7 @@ class UnansweredDetector:
 
     def _judge(self, left: list[Asked], flow: np.void) -> Finding | None:
         row = left[-1].row
-        if flow[f"packets_{_way_back(row)}"] == 0:
+        if flow[f"packets_{_way_back(row)}"] == 0 or flow[f"gaps_{_way_back(row)}"] == NOT_COUNTED:
             left = [asked for asked in left if asked.dishonest]
             if not left:
                 return None

@@ -9,10 +9,11 @@ where nobody looks; nothing else is made up."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hbids.eve.flows import TCP, FlowKey
 from hbids.eve.hello import TlsSession
+from hbids.eve.pieces import FIRST_SEQ, SEQ_MASK, Frame, ShownPacket, Stream, ToldRecord, distance
 from hbids.eve.records import (
     CHANGE_CIPHER_RECORD,
     begins_answer,
@@ -29,51 +30,15 @@ from hbids.facts import Direction
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hbids.eve.flows import Party
+    from hbids.eve.flows import FlowCounts, Party
     from hbids.eve.segment import Segment
 
-__all__ = ["Conversation", "Frame"]
+__all__ = ["Conversation"]
 
 _SEGMENT_BYTES = 32_768
 _SAMPLE_BYTES = 16
 """So many bytes alike are the same bytes."""
-_SEQ_MASK = 0xFFFFFFFF
-_HALF = 1 << 31
 _LEADS_TO_TLS = ("tls", "smtp", "imap", "pop3", "ftp", "ldap", "pgsql")
-_FIRST_SEQ = 1
-
-
-class Frame(NamedTuple):
-    """One frame for the engine."""
-
-    time_ns: int
-    link_type: int
-    wire_bytes: int
-    data: bytes
-    packet_number: int = 0
-    """In the capture that Suricata read; 0 where there is none."""
-
-
-class _Packet(NamedTuple):
-    frame: Frame
-    way: Direction
-    segment: Segment | None
-
-
-@dataclass(slots=True)
-class _Stream:
-    """A stretch of one direction's bytes, and where it lies."""
-
-    data: bytes = b""
-    data_start: int = _FIRST_SEQ
-    """Sequence number of its first byte."""
-    start: int = _FIRST_SEQ
-    """Sequence number with which the direction begins, as far as the engine is told."""
-    played_to: int | None = None
-    """Sequence number behind the last byte that was handed on."""
-    next_offset: int = 0
-    """In the real stream, behind the last record that was told without packets; what lies between records is left
-    out."""
 
 
 @dataclass(slots=True)
@@ -92,16 +57,23 @@ class Conversation:
     """Whose real hellos the engine was given."""
     said_overflow: bool = False
     """Suricata says that a clear request claims too much."""
+    said_invalid: bool = False
+    """Suricata says that a clear request lacks padding, or did not wait for an answer."""
     said_leak: bool = False
     """Suricata says that an answer was too large."""
+    counts_then: FlowCounts | None = None
+    """What had gone each way when Suricata first said anything of a heartbeat; None where only anomalies did."""
+    counted_from_ns: int | None = None
+    """From then on sizes are told by counters alone."""
     held_bytes: int = 0
     first_held_ns: int | None = None
     is_tls: bool | None = None
     """By Suricata's word; without one, a hello and records both ways: a file of TLS bytes has them one way."""
     playing: bool = False
-    _held: list[_Packet] = field(default_factory=list)
-    _streams: dict[Direction, _Stream] = field(
-        default_factory=lambda: {Direction.TO_SERVER: _Stream(), Direction.TO_CLIENT: _Stream()}
+    _held: list[ShownPacket] = field(default_factory=list)
+    _held_records: list[ToldRecord] = field(default_factory=list)
+    _streams: dict[Direction, Stream] = field(
+        default_factory=lambda: {Direction.TO_SERVER: Stream(), Direction.TO_CLIENT: Stream()}
     )
     _last_packets: list[tuple[int, bytes]] = field(default_factory=list)
     _latest_ns: int = 0
@@ -132,7 +104,7 @@ class Conversation:
         self._last_packets = [*self._last_packets[-1:], mark]
         self.evidence = "eve-alert"
         segment = find_segment(frame.link_type, frame.data) if self.protocol == TCP else None
-        packet = _Packet(frame, way, segment)
+        packet = ShownPacket(frame, way, segment)
         if not self.playing and self.protocol != TCP:
             self.playing = self.is_tls = True
         if self.playing:
@@ -148,13 +120,13 @@ class Conversation:
         stream = self._streams[way]
         if near is None and (self._held or stream.played_to is not None):
             return  # nobody knows where it lies among them
-        start = (self._end_of(data, way, near) - len(data)) & _SEQ_MASK if near else _FIRST_SEQ
+        start = (self._end_of(data, way, near) - len(data)) & SEQ_MASK if near else FIRST_SEQ
         if not self.playing:
             if len(data) > len(stream.data):
                 self._hold(time_ns, len(data) - len(stream.data))
                 stream.data, stream.data_start = data, start
         elif stream.played_to is not None:
-            new = _distance(stream.played_to, start + len(data))
+            new = distance(stream.played_to, start + len(data))
             if 0 < new <= len(data):
                 yield from self._segments(way, data[-new:], time_ns)
 
@@ -163,14 +135,17 @@ class Conversation:
         if self.evidence == "eve-alert":
             return  # packets and streams say more
         self.evidence = "eve-frame"
-        stream = self._streams[way]
-        if not self.playing:
-            yield from self.play(time_ns)
-        if offset >= stream.next_offset:
-            stream.next_offset = offset + len(data)
-            if stream.played_to is None:
-                stream.played_to = stream.start
-            yield from self._segments(way, data, time_ns)
+        record = ToldRecord(offset, data, way, time_ns)
+        if self.playing:
+            yield from self._tell(record)
+        else:
+            self._hold(time_ns, len(data))
+            self._held_records.append(record)
+
+    def told_to(self, way: Direction) -> tuple[int, int]:
+        """How far records of a direction were told without packets, and how long the last of them was; zeros without
+        any."""
+        return self._streams[way].next_offset, self._streams[way].last_record_bytes
 
     # --- what the engine gets ---
 
@@ -191,6 +166,9 @@ class Conversation:
         held, self._held, self.held_bytes = self._held, [], 0
         for packet in held:
             yield from self._hand_on(packet)
+        records, self._held_records = self._held_records, []
+        for record in records:
+            yield from self._tell(record)
         for stream in self._streams.values():
             stream.data = b""
 
@@ -215,12 +193,12 @@ class Conversation:
         if not self._goes(near, way):
             acks.append(near.ack)
         known = [ack for ack in acks if ack is not None]
-        end = max(known, key=lambda ack: _distance(known[0], ack)) if known else near.seq
+        end = max(known, key=lambda ack: distance(known[0], ack)) if known else near.seq
         for packet in self._held:
             segment = packet.segment
             if packet.way != way or segment is None or len(segment.payload) < _SAMPLE_BYTES:
                 continue
-            back = _distance(segment.seq, end)
+            back = distance(segment.seq, end)
             sample = segment.payload[:_SAMPLE_BYTES]
             if not (0 < back <= len(data)) or data[len(data) - back :].startswith(sample[:back]):
                 continue
@@ -252,33 +230,33 @@ class Conversation:
         for way in openings:
             yield from self._holes(way, time_ns)
 
-    def _opening(self, way: Direction, hellos: list[_Packet]) -> bytes:
+    def _opening(self, way: Direction, hellos: list[ShownPacket]) -> bytes:
         """A direction from its hello to the first of the packets that are held. A hello that EVE did not show is made
         of the ``tls`` event; what lies between, the handshake, is made of the right length."""
         stream = self._streams[way]
         pieces = [(p.segment.seq, p.segment.payload) for p in hellos if p.way == way and p.segment is not None]
         begins = tls_start(stream.data, way)
-        stream.data, stream.data_start = stream.data[begins:], (stream.data_start + (begins or 0)) & _SEQ_MASK
+        stream.data, stream.data_start = stream.data[begins:], (stream.data_start + (begins or 0)) & SEQ_MASK
         if self.said_overflow and pieces:
             header = lost_header(stream.data)
-            if _distance(pieces[0][0], stream.data_start) == len(pieces[0][1]) + len(header):
-                stream.data, stream.data_start = header + stream.data, (stream.data_start - len(header)) & _SEQ_MASK
+            if distance(pieces[0][0], stream.data_start) == len(pieces[0][1]) + len(header):
+                stream.data, stream.data_start = header + stream.data, (stream.data_start - len(header)) & SEQ_MASK
         if stream.data and is_record(stream.data):
             pieces.append((stream.data_start, stream.data))
-        pieces = sorted(pieces, key=lambda piece: _distance(pieces[0][0], piece[0]))
+        pieces = sorted(pieces, key=lambda piece: distance(pieces[0][0], piece[0]))
         first = self._first_seq(way)
         if not pieces:
-            stream.start = _FIRST_SEQ if first is None else first
+            stream.start = FIRST_SEQ if first is None else first
             return self._made_opening(way)
         stream.start = pieces[0][0]
         opening = bytearray()
         for seq, data in pieces:
-            missing = _distance((stream.start + len(opening)) & _SEQ_MASK, seq)
+            missing = distance((stream.start + len(opening)) & SEQ_MASK, seq)
             opening += made_records(opening, missing, sealed=self._is_sealed())
-            opening += data[max(0, len(opening) - _distance(stream.start, seq)) :]
+            opening += data[max(0, len(opening) - distance(stream.start, seq)) :]
         packet = next((p.segment for p in self._held if p.way == way and p.segment and p.segment.payload), None)
         if packet is not None:
-            length = _distance(stream.start, packet.seq)
+            length = distance(stream.start, packet.seq)
             opening += made_records(opening, length - len(opening), sealed=self._is_sealed())
             del opening[max(0, length) :]
         if tls_start(opening, way) == 0:
@@ -298,7 +276,7 @@ class Conversation:
         if self._is_sealed():
             hello += CHANGE_CIPHER_RECORD
         stream = self._streams[way]
-        stream.start = (stream.start - len(hello)) & _SEQ_MASK
+        stream.start = (stream.start - len(hello)) & SEQ_MASK
         return hello
 
     def _first_seq(self, way: Direction) -> int | None:
@@ -347,9 +325,9 @@ class Conversation:
         if not stream.data or stream.played_to is None:
             return
         begin = stream.data_start
-        at = max(0, _distance(begin, stream.played_to))
+        at = max(0, distance(begin, stream.played_to))
         spans = sorted(
-            (_distance(begin, packet.segment.seq), len(packet.segment.payload))
+            (distance(begin, packet.segment.seq), len(packet.segment.payload))
             for packet in self._held
             if packet.way == way and packet.segment is not None and packet.segment.payload
         )
@@ -358,16 +336,29 @@ class Conversation:
                 yield from self._pieces(way, begin + at, stream.data[at:here], time_ns)
             at = max(at, here + length)
 
-    def _hand_on(self, packet: _Packet) -> Iterator[Frame]:
+    def _hand_on(self, packet: ShownPacket) -> Iterator[Frame]:
         segment = packet.segment
         if segment is not None:
             stream = self._streams[packet.way]
-            end = (segment.seq + len(segment.payload)) & _SEQ_MASK
-            if stream.played_to is None or _distance(stream.played_to, end) > 0:
+            end = (segment.seq + len(segment.payload)) & SEQ_MASK
+            if stream.played_to is None or distance(stream.played_to, end) > 0:
                 stream.played_to = end
         self._latest_ns = max(self._latest_ns, packet.frame.time_ns)
         if self.is_tls:
             yield packet.frame
+
+    def _tell(self, record: ToldRecord) -> Iterator[Frame]:
+        """Of a record told without packets. Of a clear one, and so Suricata has called it, the size says too little."""
+        if (self.said_overflow or self.said_invalid) and self.evidence == "eve-frame":
+            self.evidence = "eve-flow"
+        if self.evidence != "eve-frame":
+            return
+        stream = self._streams[record.way]
+        if record.offset >= stream.next_offset:
+            stream.next_offset, stream.last_record_bytes = record.offset + len(record.data), len(record.data)
+            if stream.played_to is None:
+                stream.played_to = stream.start
+            yield from self._segments(record.way, record.data, record.time_ns)
 
     def _segments(self, way: Direction, data: bytes, time_ns: int) -> Iterator[Frame]:
         """The next bytes of a direction."""
@@ -375,7 +366,7 @@ class Conversation:
         if not data or stream.played_to is None:
             return
         seq = stream.played_to
-        stream.played_to = (seq + len(data)) & _SEQ_MASK
+        stream.played_to = (seq + len(data)) & SEQ_MASK
         yield from self._pieces(way, seq, data, time_ns)
 
     def _pieces(self, way: Direction, seq: int, data: bytes, time_ns: int) -> Iterator[Frame]:
@@ -391,10 +382,5 @@ class Conversation:
         return Frame(time_ns, LINK_TYPE_RAW, len(packet), packet)
 
 
-def _is_hello(packet: _Packet) -> bool:
+def _is_hello(packet: ShownPacket) -> bool:
     return packet.segment is not None and tls_start(packet.segment.payload[:_SAMPLE_BYTES], packet.way) == 0
-
-
-def _distance(seq: int, later: int) -> int:
-    """From one sequence number to another, negative if that lies before it."""
-    return ((later - seq + _HALF) & _SEQ_MASK) - _HALF

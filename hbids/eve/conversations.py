@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hbids.config import Eve
-    from hbids.eve.conversation import Frame
+    from hbids.eve.pieces import Frame
     from hbids.eve.progress import Progress
     from hbids.eve.quiet import OwnFlowIds, QuietFlows
     from hbids.eve.seconds import Seconds

@@ -1,8 +1,9 @@
 """Heartbeats of which EVE shows no byte: an alert says that one was asked for, and counters what went out after it.
 
 So it is with Suricata as it comes, without the rules and settings of hbids. The rows say the least that must have been:
-a request that claims one byte more than it carries, and an answer as large as what the server sent from the alert on,
-less the headers of its packets. Whoever tells of them leaves out the lengths that nobody knows."""
+a request that claims one byte more than it carries (or as much, where only its padding is too short), and an answer as
+large as what the server sent from the alert on, less the headers of its packets. Whoever tells of them leaves out the
+lengths that nobody knows."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hbids.eve.flows import TCP
+from hbids.eve.flows import TCP, FlowCounts
 from hbids.eve.rows import place
 from hbids.facts import (
     ABSENT,
@@ -25,18 +26,20 @@ from hbids.facts import (
 from hbids.measures import unasked_bytes_estimated
 
 if TYPE_CHECKING:
-    from hbids.eve.flows import FlowCounts, FlowKey
+    from hbids.eve.flows import FlowKey
     from hbids.eve.hello import TlsSession
     from hbids.eve.told import ToldFlow
     from hbids.facts import Rows
 
-__all__ = ["ASKED", "EVENTS", "LEAKED", "UNKNOWN_LENGTHS", "rows_of"]
+__all__ = ["ASKED", "EVENTS", "INVALID", "LEAKED", "UNKNOWN_LENGTHS", "rows_of", "sent_bytes"]
 
 ASKED = (2230012, 2018372, 2018375, 2018376, 2018388, 2018389, 2021023)
 """Alerts of requests that claim too much: of Suricata itself, and of the Emerging Threats rules."""
 LEAKED = (2230014, 2018373, 2018374, 2018377, 2018378, 2018382, 2018383, 2021024)
 """Alerts of answers that are too large."""
-EVENTS = frozenset((*ASKED, *LEAKED, 2230011, 2230013))
+INVALID = (2230013,)
+"""Alerts of requests without the padding that belongs to them, or beside another that waits for its answer."""
+EVENTS = frozenset((*ASKED, *LEAKED, *INVALID, 2230011))
 UNKNOWN_LENGTHS = (
     "claimed_length",
     "present_length",
@@ -53,18 +56,29 @@ _HEADER_BYTES = {4: 14 + 20 + 32, 6: 14 + 40 + 32}
 _FULL_RECORD_BYTES = 16_384
 
 
+def sent_bytes(key: FlowKey, before: FlowCounts, after: FlowCounts) -> int:
+    """What the server sent between two counts, retransmissions included, without headers."""
+    packets = max(0, after.packets_to_client - before.packets_to_client)
+    header_bytes = _HEADER_BYTES[6 if ":" in key.client[0] else 4]
+    return max(0, after.bytes_to_client - before.bytes_to_client - packets * header_bytes)
+
+
 def rows_of(told: ToldFlow, flow_id: int, end_ns: int) -> list[Rows]:
-    """What must have been on a flow over TCP that is over, of which nothing was shown; numbered from ``flow_id``."""
+    """What must have been on a flow over TCP that is over, of which nothing was shown; numbered from ``flow_id``. Where
+    Suricata did not say what had gone out before, only its own word that an answer was too large makes one."""
     conversation = told.conversation
     key, tls = conversation.key, conversation.tls
-    if conversation.evidence != "eve-flow" or key.protocol != TCP:
+    if key.protocol != TCP:
         return []
     rows = []
+    before = conversation.counts_then or FlowCounts(told.first.start_ns)
     asked_ns = max(told.first.start_ns, min(conversation.start_ns, end_ns))
-    if conversation.said_overflow:
-        rows.append(_request_row(key, told.vlan, flow_id, told.first, tls, asked_ns))
-    if conversation.said_overflow or conversation.said_leak:
-        counts, times_ns = (told.first, told.latest), (asked_ns, max(asked_ns, end_ns))
+    if conversation.said_overflow or conversation.said_invalid:
+        request = _request_row(key, told.vlan, flow_id, before, tls, asked_ns)
+        request["claimed_length"] = int(conversation.said_overflow)
+        rows.append(request)
+    if conversation.said_leak or (conversation.said_overflow and conversation.counts_then):
+        counts, times_ns = (before, told.latest), (asked_ns, max(asked_ns, end_ns))
         answer = _answer_row(key, told.vlan, flow_id, counts, tls, times_ns)
         if unasked_bytes_estimated(answer)[0]:
             rows.append(answer)
@@ -74,13 +88,13 @@ def rows_of(told: ToldFlow, flow_id: int, end_ns: int) -> list[Rows]:
 def _request_row(
     key: FlowKey, vlan: tuple[int, ...], flow_id: int, counts: FlowCounts, session: TlsSession | None, time_ns: int
 ) -> Rows:
-    """A request of the client that over-reads, as a row of :data:`~hbids.facts.HEARTBEAT_DTYPE`, shape (1,)."""
+    """A request that no honest client sends, as a row of :data:`~hbids.facts.HEARTBEAT_DTYPE`, shape (1,)."""
     row = _row(key, vlan, flow_id, counts, session)
     row["message_id"] = flow_id
     row["direction"], row["kind"], row["protection"] = Direction.TO_SERVER, Kind.REQUEST, Protection.CLEAR
     row["time_ns"] = row["end_time_ns"] = time_ns
     row["message_type"], row["record_length"], row["bytes_seen"] = 1, 3, 3
-    row["claimed_length"], row["payload_present"], row["padding_present"] = 1, 0, 0
+    row["payload_present"] = row["padding_present"] = 0
     row["records"] = 1
     return row
 
@@ -94,11 +108,8 @@ def _answer_row(
     times_ns: tuple[int, int],
 ) -> Rows:
     """What the server sent between two counts, as an answer of which only the size is known; shape (1,)."""
-    before, after = counts
-    row = _row(key, vlan, flow_id, before, session)
-    packets = max(0, after.packets_to_client - before.packets_to_client)
-    header_bytes = _HEADER_BYTES[6 if ":" in key.client[0] else 4]
-    sent = max(0, after.bytes_to_client - before.bytes_to_client - packets * header_bytes)
+    row = _row(key, vlan, flow_id, counts[0], session)
+    sent = sent_bytes(key, *counts)
     row["message_id"] = flow_id + 1
     row["direction"], row["kind"], row["protection"] = Direction.TO_CLIENT, Kind.RESPONSE, Protection.SEALED
     row["time_ns"], row["end_time_ns"] = times_ns

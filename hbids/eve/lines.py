@@ -48,9 +48,9 @@ class Taker(Protocol):
 
 
 def read_lines(lines: bytes, taker: Taker, counts: Counter[str]) -> None:
-    """Hand on the events among whole lines that matter: of the types that are read; of frames heartbeats; of flows
-    those of TLS, and those that are known. A key of that name inside another object is no harm: whoever takes the event
-    looks at its own. Adds to ``counts`` ``lines``, ``bytes`` and those ``broken``."""
+    """Hand on the events among whole lines that matter: of the types that are read; of frames heartbeats; of flows and
+    netflows those of TLS, and those that are known. A key of that name inside another object is no harm: whoever takes
+    the event looks at its own. Adds to ``counts`` ``lines``, ``bytes`` and those ``broken``."""
     counts["bytes"] += len(lines)
     counts["lines"] += lines.count(b"\n")
     at = 0
@@ -76,12 +76,14 @@ def _takes_quickly(line: bytes, mark: bytes, taker: Taker) -> bool:
         return taker.take_tls(line)
     if mark == b'_proto":"tls"':
         return taker.take_flow(line) or _FLOW_TYPE not in line
+    if mark == b'_type":"netflow"':
+        return not _TLS.search(line)
     return mark == b'_type":"frame"' and not _HEARTBEAT.search(line)
 
 
 def _is_left_out(line: bytes, kind: bytes, taker: Taker) -> bool:
     """Likewise, of lines that look otherwise, or when other flows matter."""
-    if kind == b"flow" and not _TLS.search(line):
+    if kind in (b"flow", b"netflow") and not _TLS.search(line):
         flow_id = _FLOW_ID.search(line)
         return flow_id is None or not taker.knows(int(flow_id[1]))
     return kind == b"frame" and not _HEARTBEAT.search(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hbids.eve.conversation import Frame
+from hbids.eve.pieces import Frame
 from hbids.eve.slice import Slice
 
 if TYPE_CHECKING:

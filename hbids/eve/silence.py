@@ -19,14 +19,14 @@ def silence(lines: int, events: Mapping[str, int]) -> list[str]:
     beside them, as ``heartbeat alerts`` and those that came ``with packet``."""
     missed = []
     if lines >= _ENOUGH_LINES:
-        kinds = {
-            "tls": "who agrees to heartbeats, and on which suites",
-            "flow": "what went out where nothing else is shown",
+        needs = {
+            ("tls",): "who agrees to heartbeats, and on which suites",
+            ("flow", "netflow"): "what went out where nothing else is shown",
         }
         missed = [
-            f"no {kind} event among {lines:,} lines: hbids cannot tell {what}; {_REMEDY}"
-            for kind, what in kinds.items()
-            if not events.get(kind)
+            f"no {' or '.join(kinds)} event among {lines:,} lines: hbids cannot tell {what}; {_REMEDY}"
+            for kinds, what in needs.items()
+            if not any(events.get(kind) for kind in kinds)
         ]
     alerts = events.get("heartbeat alerts", 0)
     if alerts and not events.get("with packet"):

@@ -11,8 +11,8 @@ import numpy as np
 from hbids.facts import FRAME_DTYPE, Facts, FrameBatch
 
 if TYPE_CHECKING:
-    from hbids.eve.conversation import Frame
     from hbids.eve.flows import FlowKey
+    from hbids.eve.pieces import Frame
     from hbids.facts import Rows
 
 __all__ = ["Slice", "in_order"]

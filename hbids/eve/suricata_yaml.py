@@ -11,7 +11,7 @@ import yaml
 from hbids.yamlsource import Document, raise_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["CONTENT", "Lack", "check"]
 
@@ -44,16 +44,24 @@ def check(path: Path) -> list[Lack]:
 def _lacks(settings: _Settings) -> Iterator[Lack]:
     outputs = [eve for eve in settings.eve_logs() if _is_yes(eve.get("enabled"))]
     if not outputs:
-        yield Lack("all", "no eve-log is enabled under outputs", _eve_log("alert", "tls", "flow", "stats"))
+        types = ("alert", "tls", "flow", "anomaly", "stats")
+        yield Lack("all", "no eve-log is enabled under outputs", _eve_log(*types))
         return
     eve = next((eve for eve in outputs if "alert" in _types(eve)), outputs[0])
-    types = _types(eve)
-    yield from _of_alerts(types.get("alert"))
+    logged = _types(eve)
+    alert = logged.get("alert")
+    yield from _of_alerts(alert)
+    if not alert or not _is_yes(alert.get("payload")) or not _is_yes(alert.get("packet")):
+        yield from _of_frames(logged, settings)
     yield from _of_rules(settings)
-    yield from _of_tls(types.get("tls"), settings)
-    if "flow" not in types:
-        yield Lack("eve-flow", "flows are not logged: how they ended, and what went each way", _eve_log("flow"))
-    if "stats" not in types:
+    yield from _of_tls(logged.get("tls"), settings)
+    if not {"flow", "netflow"} & logged.keys():
+        what = "neither flow nor netflow is logged: how flows ended, and what went each way"
+        yield Lack("eve-flow", what, _eve_log("flow"))
+    if not _logs_anomalies_of_parsers(logged.get("anomaly")):
+        what = "anomalies of parsers are not logged: what Suricata gave up reading stays unknown, heartbeats among it"
+        yield Lack("blind spots", what, _eve_log("anomaly:\n    types:\n      applayer: yes"))
+    if "stats" not in logged:
         yield Lack("blind spots", "stats are not logged: what Suricata lost stays unknown", _eve_log("stats"))
     if not _is_yes(eve.get("community-id")):
         what = "community-id is off: hbids' alerts have it, Suricata's events of the same flow do not"
@@ -78,6 +86,21 @@ def _of_alerts(alert: dict[str, Any] | None) -> Iterator[Lack]:
     if not _is_yes(alert.get("tagged-packets", "yes")):
         what = "tagged-packets is off: what was answered can only be estimated by the flow"
         yield Lack("eve-alert", what, _eve_log("alert:\n    tagged-packets: yes"))
+
+
+def _of_frames(logged: Mapping[str, Any], settings: _Settings) -> Iterator[Lack]:
+    """Where packets are not logged, whatever the reason."""
+    if "frame" not in logged:
+        what = "neither packets nor frames are logged: how large sealed heartbeats were stays unknown"
+        yield Lack("eve-frame", what, _eve_log("frame:\n    enabled: yes\n    payload-buffer-size: 1"))
+    if not _is_yes(settings.get("stream.inline")):
+        what = "stream.inline is not on: of an answer that leaks Suricata shows no frame"
+        yield Lack("eve-frame", what, "stream.inline: yes")
+
+
+def _logs_anomalies_of_parsers(anomaly: dict[str, Any] | None) -> bool:
+    types = anomaly.get("types") if anomaly is not None else None
+    return anomaly is not None and _is_yes(types.get("applayer", "yes") if isinstance(types, dict) else "yes")
 
 
 def _of_rules(settings: _Settings) -> Iterator[Lack]:

@@ -13,6 +13,7 @@ from hbids.facts import (
     HEARTBEAT_DTYPE,
     NO_VERSION,
     NO_VLAN,
+    NOT_COUNTED,
     NOT_SEEN,
     SESSION_DTYPE,
     Direction,
@@ -67,12 +68,16 @@ class Told:
         flow = self._flows.get(key)
         return () if flow is None else flow.vlan
 
-    def evidence(self, context: FlowContext) -> str:
-        """What findings about a flow rest on. Of one that a run before knew, it was packets, or there were none."""
+    def evidence(self, context: FlowContext, time_ns: int) -> str:
+        """What a finding about a flow rests on. Of one that a run before knew, it was packets, or there were none."""
         client, server = (context.client_ip, context.client_port), (context.server_ip, context.server_port)
         flow = self._flows.get(FlowKey(client, server, context.protocol))
         flow = flow or self._flows.get(FlowKey(server, client, context.protocol))
-        return "eve-alert" if flow is None else flow.conversation.evidence
+        if flow is None:
+            return "eve-alert"
+        counted_from_ns = flow.conversation.counted_from_ns
+        is_counted = counted_from_ns is not None and time_ns >= counted_from_ns
+        return "eve-flow" if is_counted else flow.conversation.evidence
 
     def correct(self, facts: Facts) -> Facts:
         """Facts of the engine with what EVE knows better: the flow as Suricata counted it, and what of a hello was made
@@ -109,6 +114,8 @@ def _correct_heartbeat(row: Any, told: ToldFlow) -> None:
 def _correct_flow(row: Any, told: ToldFlow) -> None:
     _correct_counts(row, told, told.latest)
     row["time_ns"] = min(told.latest.start_ns, row["end_time_ns"])
+    if told.conversation.evidence == "eve-frame":
+        row["gaps_to_server"] = row["gaps_to_client"] = NOT_COUNTED
 
 
 def _correct_counts(row: Any, told: ToldFlow, counts: FlowCounts) -> None:

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hbids.eve import hearsay
+from hbids.eve import hearsay, sizes
+from hbids.eve.anomalies import Anomalies, heartbeat_sid
 from hbids.eve.blindness import Blindness
 from hbids.eve.bulk import FLOW_LINE, HEAD
-from hbids.eve.conversation import Conversation, Frame
 from hbids.eve.conversations import Conversations
 from hbids.eve.flows import MOST_COUNT, MOST_PORT, TCP, FlowKey, counts_of, key_of, way_of
 from hbids.eve.hello import session_of
+from hbids.eve.netflow import OneWayFlows
+from hbids.eve.pieces import Frame
 from hbids.eve.progress import Progress
 from hbids.eve.quiet import OwnFlowIds, QuietFlows
 from hbids.eve.seconds import LINK_TYPE_ETHERNET, Seconds
@@ -26,14 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hbids.config import Eve
+    from hbids.eve.conversation import Conversation
     from hbids.eve.slice import Slice
     from hbids.facts import Rows
 
 __all__ = ["Witness"]
 
 _OUR_SIDS = range(1_016_900, 1_017_000)
-_OUR_OVERFLOW, _OUR_MISMATCH = 1016910, 1016912
-_RECORD_HEADER = b"\x18\x03\x03"
+_HELLOS = (1016920, *range(1016930, 1016934))
+"""Those of them that tell of hellos; the others tell of heartbeats."""
+_OUR_OVERFLOW, _OUR_INVALID, _OUR_MISMATCH = 1016910, 1016911, 1016912
 _SECONDS_DIGITS = len("2026-11-23T17:50:59")
 
 
@@ -46,6 +50,8 @@ class Witness:
         """Events that were read, by type; see :func:`~hbids.eve.silence.silence`."""
         self.told = Told(2 * limits.flows)
         self.blindness = Blindness()
+        self.anomalies = Anomalies()
+        self._one_way_flows = OneWayFlows(limits)
         self.progress = Progress()
         self.seconds = Seconds()
         own = OwnFlowIds()
@@ -129,6 +135,7 @@ class Witness:
 
     def _see(self, time_ns: int) -> None:
         if self.seconds.strikes(time_ns):
+            self._read_one_way_flows(time_ns)
             self._conversations.let_go()
             self.quiet.let_go()
             self.seconds.close(tick=bool(self.progress))
@@ -161,6 +168,7 @@ class Witness:
 
     def release(self) -> None:
         """There are no more events, or none for a while: nothing is held back any longer."""
+        self._read_one_way_flows()
         self._conversations.release()
         self.quiet.release()
         self.seconds.close(tick=bool(self.progress))
@@ -182,15 +190,21 @@ class Witness:
         self.kinds["heartbeat alerts"] += 1
         self.kinds["with packet"] += bool(packet)
         found = self._conversations.of(event, time_ns)
-        if found is None:
-            return
-        flow_id, conversation = found
+        if found is not None:
+            flow_id, conversation = found
+            if conversation.counts_then is None and sid not in _HELLOS:
+                conversation.counts_then = counts_of(object_of(event, "flow"), time_ns)
+            self._hear_of(sid, flow_id, conversation, text_of(event, "app_proto"))
+            self._conversations.hear(flow_id, conversation, _shown(event, packet, conversation, time_ns))
+
+    def _hear_of(self, sid: int, flow_id: int, conversation: Conversation, app_protocol: str) -> None:
+        """A rule says something of a flow."""
         conversation.said_overflow |= sid == _OUR_OVERFLOW or sid in hearsay.ASKED
+        conversation.said_invalid |= sid == _OUR_INVALID or sid in hearsay.INVALID
         conversation.said_leak |= sid == _OUR_MISMATCH or sid in hearsay.LEAKED
-        conversation.word(text_of(event, "app_proto"))
-        if text_of(event, "app_proto") == "tls":
+        conversation.word(app_protocol)
+        if app_protocol == "tls":
             self._conversations.others.discard(flow_id)
-        self._conversations.hear(flow_id, conversation, _shown(event, packet, conversation, time_ns))
 
     def _read_packet(self, event: Mapping[str, Any], time_ns: int) -> None:
         frame = _frame(event, bytes_of(event, "packet"), time_ns)
@@ -207,7 +221,7 @@ class Witness:
         found = self._conversations.of(event, time_ns)
         if found is not None:
             flow_id, conversation = found
-            self._conversations.hear(flow_id, conversation, _record(event, conversation, time_ns))
+            self._conversations.hear(flow_id, conversation, sizes.record(event, conversation, time_ns))
 
     def _read_tls(self, event: Mapping[str, Any], time_ns: int) -> None:
         flow_id, key = number_of(event, "flow_id"), key_of(event)
@@ -240,19 +254,41 @@ class Witness:
             self._conversations.others.discard(flow_id)
 
     def _end_conversation(self, key: FlowKey, conversation: Conversation, end_ns: int) -> None:
-        self.seconds.emit(conversation.end(end_ns))
         told = self.told.of(key)
-        if told is not None:
+        if told is not None and conversation.evidence == "eve-flow":
             rows = hearsay.rows_of(told, self._own_flow_ids.take(2), end_ns)
             self.seconds.learnt.heartbeats.extend(rows)
+        elif told is not None and conversation.evidence == "eve-frame":
+            self.seconds.emit(sizes.rest_of_answer(told, end_ns))
+        self.seconds.emit(conversation.end(end_ns))
         if key.protocol != TCP or not conversation.is_tls:  # else when the engine has said its last of it
             self.seconds.learnt.done.append(key)
 
     def _read_netflow(self, event: Mapping[str, Any], time_ns: int) -> None:
-        """One for each direction, which flow events have together."""
+        flow_id, key = number_of(event, "flow_id"), key_of(event)
+        if flow_id is None or key is None:
+            self.counters["eve_events_useless"] += 1
+        else:
+            self._one_way_flows.take(flow_id, key, event, time_ns)
+            self._read_one_way_flows(time_ns)
+
+    def _read_one_way_flows(self, now_ns: int | None = None) -> None:
+        """Those that have waited long enough, or all; unless ``flow`` events say the same."""
+        if self.kinds["flow"]:
+            self._one_way_flows.forget()
+        for time_ns, event in self._one_way_flows.over(now_ns):
+            self._read_flow(event, time_ns)
 
     def _read_anomaly(self, event: Mapping[str, Any], time_ns: int) -> None:
-        self.counters["eve_anomalies"] += 1
+        anomaly = object_of(event, "anomaly")
+        self.anomalies.count(anomaly)
+        sid = heartbeat_sid(anomaly)
+        if sid is None:
+            self.counters["eve_anomalies"] += 1
+            return
+        found = self._conversations.of(event, time_ns)
+        if found is not None:
+            self._hear_of(sid, *found, "tls")
 
     def _read_stats(self, event: Mapping[str, Any], time_ns: int) -> None:
         self.blindness.read(object_of(event, "stats"))
@@ -269,19 +305,7 @@ def _shown(event: Mapping[str, Any], packet: bytes, conversation: Conversation, 
         near = find_segment(frame.link_type, packet) if frame is not None else None
         yield from conversation.stream(payload, way, time_ns, near)
     if not (packet or payload):
-        yield from _record(event, conversation, time_ns)
-
-
-def _record(event: Mapping[str, Any], conversation: Conversation, time_ns: int) -> Iterator[Frame]:
-    """A heartbeat record of which the frame tells, as an event or in an alert."""
-    frame = object_of(event, "frame")
-    way = way_of(frame)
-    offset, length = number_of(frame, "stream_offset", MOST_COUNT), number_of(frame, "length", MOST_PORT)
-    if way is None or offset is None or length is None or text_of(frame, "type") != "heartbeat":
-        return
-    body = bytes_of(frame, "payload")[:length]
-    data = _RECORD_HEADER + length.to_bytes(2) + body + bytes(length - len(body))
-    yield from conversation.record(offset, data, way, time_ns)
+        yield from sizes.record(event, conversation, time_ns)
 
 
 def _way(event: Mapping[str, Any], conversation: Conversation) -> Direction:

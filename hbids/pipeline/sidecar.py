@@ -143,6 +143,7 @@ class Sidecar:
             "lines": self.counts["lines"],
             "bytes": self.counts["bytes"],
             "events": {kind: self.witness.kinds[kind] for kind in _KINDS if self.witness.kinds[kind]},
+            "anomalies": self.witness.anomalies.by_name(),
             **self.following,
         }
         result.totals["seconds"] = {
@@ -230,7 +231,7 @@ class Sidecar:
         self._analysis.add(facts)
 
     def _tell(self, finding: Finding) -> None:
-        evidence = self.witness.told.evidence(finding.flow)
+        evidence = self.witness.told.evidence(finding.flow, finding.time_ns)
         finding.context["evidence"] = evidence
         if evidence == "eve-flow":
             for name in UNKNOWN_LENGTHS:

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import hbids
-from tests.support.suricata import eve_of, judged
+from tests.support.suricata import FRAGMENT, RULES, SIZES, STOCK_RULES, eve_of, judged
 
 TOOLS_UNKNOWN = {"starttls_vuln_filippo.pcap": "Suricata lets the ClientHello behind its STARTTLS go by"}
 """Captures of which the sidecar cannot name the tool, and why."""
+
+
+CONTENTS: dict[str, tuple[Path, Path | None]] = {
+    "hbids": (RULES, FRAGMENT),
+    "sizes": (RULES, SIZES),
+    "stock": (STOCK_RULES, None),
+}
+"""What Suricata is given: rules, and what it logs beside its own suricata.yaml."""
 
 
 @dataclass(slots=True)
@@ -40,8 +48,9 @@ def _unordered(value: Any) -> Any:
 
 
 @cache
-def compared(capture: Path, engine: str = "auto") -> Comparison:
+def compared(capture: Path, engine: str = "auto", content: str = "hbids") -> Comparison:
     """Both ways over one capture."""
+    rules, fragment = CONTENTS[content]
     replay = hbids.replay(capture, collect=False, engine=engine).summary()
-    sidecar, findings = judged(eve_of(capture), engine=engine)
+    sidecar, findings = judged(eve_of(capture, rules=rules, fragment=fragment), engine=engine)
     return Comparison(replay, sidecar, {str(finding.context["evidence"]) for finding in findings})

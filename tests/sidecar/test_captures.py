@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hbids.facts import Verdict
-from tests.conftest import PCAPS, REPOSITORY, missing
+from tests.conftest import PCAPS, REPOSITORY
 from tests.sidecar.comparison import TOOLS_UNKNOWN, compared
-from tests.support.suricata import eve_of, judged
 from tools.sidecar_table import table_row
 
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
@@ -78,29 +76,3 @@ def test_both_engines_read_what_suricata_tells(name: str, engine_name: str) -> N
 @pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.glob("*.pcap*")))
 def test_the_table_of_the_documentation_is_true(name: str) -> None:
     assert table_row(CORPUS / name) in (REPOSITORY / "docs" / "sidecar.md").read_text()
-
-
-STOCK = Path("/etc/suricata/rules/tls-events.rules")
-
-
-@pytest.mark.parametrize(
-    ("name", "verdict", "leaked_bytes"),
-    [
-        ("scan_vuln_stafford.pcap", "leaked", 32_736),
-        ("scan_vuln_masscan.pcap", "leaked", 16_381),
-        ("evasion_tcp_segmented.pcap", "leaked", 98_286),
-        ("benign_hb_openssl_tls.pcap", None, 0),
-        ("benign_hb_gnutls_tls.pcap", None, 0),
-    ],
-)
-def test_of_suricata_as_it_comes_leaks_are_estimated_by_what_went_out(
-    name: str, verdict: str | None, leaked_bytes: int
-) -> None:
-    if not STOCK.exists():
-        missing(f"{STOCK}, which comes with Suricata")
-    summary, findings = judged(eve_of(PCAPS / name, rules=STOCK, fragment=None))
-    told = [(each["verdict"], each["leaked_bytes"]) for each in summary["endpoints"] if each["verdict"] != "exposed"]
-    assert told == ([(verdict, 0)] if verdict else [])
-    assert 0.75 * leaked_bytes <= summary["leaked_bytes_estimated"] <= 1.1 * leaked_bytes
-    evidence = [finding.context for finding in findings if finding.verdict > Verdict.EXPOSED]
-    assert all(context["evidence"] == "eve-flow" and "claimed_length" not in context for context in evidence)

@@ -68,6 +68,15 @@ FLOWS = st.fixed_dictionaries(
         "state": or_wrong(st.sampled_from(["closed", "new"])),
     },
 )
+NETFLOWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "pkts": or_wrong(st.integers(0, 99)),
+        "bytes": or_wrong(st.integers(0, 1 << 40)),
+        "start": or_wrong(TIMES),
+        "end": or_wrong(TIMES),
+    },
+)
 JA3 = st.sampled_from(["771,1-2,0-10-15,1,0", "771,49200,65281-15", ",,,,", "-,-,-", "9" * 900, "1,2", "771,²,15"])
 TLS = st.fixed_dictionaries(
     {},
@@ -99,6 +108,18 @@ EVENTS = st.fixed_dictionaries(
         "alert": or_wrong(st.fixed_dictionaries({"signature_id": or_wrong(st.sampled_from(SIDS))})),
         "flow": or_wrong(FLOWS),
         "tls": or_wrong(TLS),
+        "netflow": or_wrong(NETFLOWS),
+        "tcp": or_wrong(st.fixed_dictionaries({}, optional={"rst": WRONG, "fin": st.booleans()})),
+        "anomaly": or_wrong(
+            st.fixed_dictionaries(
+                {
+                    "event": or_wrong(
+                        st.sampled_from(["OVERFLOW_HEARTBEAT_MESSAGE", "stream.x", "DATALEAK_HEARTBEAT_MISMATCH"])
+                    )
+                },
+                optional={"app_proto": or_wrong(st.just("tls"))},
+            )
+        ),
         "packet": or_wrong(BYTES),
         "packet_info": or_wrong(st.fixed_dictionaries({"linktype": or_wrong(st.sampled_from([1, 101, 113, 0]))})),
         "payload": or_wrong(BYTES),
@@ -189,7 +210,7 @@ def test_a_line_may_be_long_but_not_endless() -> None:
 def test_types_that_are_not_read_are_not_parsed() -> None:
     lines = b'{"event_type":"http","x":"}\n{"event_type":"dns"\n{"event_type":"flow","app_proto":"http",\n'
     result, _ = run(lines)
-    assert result.totals["eve"] == {"lines": 3, "bytes": len(lines), "events": {}}
+    assert result.totals["eve"] == {"lines": 3, "bytes": len(lines), "events": {}, "anomalies": {}}
     assert result.totals["drops"] == {}
 
 
@@ -204,7 +225,7 @@ def test_lines_that_look_otherwise_say_the_same() -> None:
     assert [finding.context for finding in same] == [finding.context for finding in findings]
 
 
-@pytest.mark.parametrize("kind", ["tls", "alert", "packet", "flow"])
+@pytest.mark.parametrize("kind", ["tls", "alert", "packet", "flow", "netflow", "anomaly"])
 def test_memory_is_bounded(kind: str, tmp_path: Path) -> None:
     config = Config(eve=Eve(flows=64, sessions=64, held_bytes_total=1 << 20))
     sidecar = Sidecar(config=config, engine=ENGINE, state=tmp_path / "state")
@@ -229,6 +250,8 @@ def test_memory_is_bounded(kind: str, tmp_path: Path) -> None:
                     "stream": 1,
                     "tls": {"sni": "x" * 200},
                     "flow": {},
+                    "netflow": {"pkts": 1, "bytes": 2_000},
+                    "anomaly": {"app_proto": "tls", "event": "OVERFLOW_HEARTBEAT_MESSAGE"},
                 }
             ).encode()
             + b"\n"

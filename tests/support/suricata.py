@@ -17,6 +17,9 @@ from tests.conftest import REPOSITORY, require_tool
 CONTENT = REPOSITORY / "signatures" / "suricata"
 CONFIGURATION = Path("/etc/suricata/suricata.yaml")
 RULES, FRAGMENT = CONTENT / "hbids.rules", CONTENT / "hbids.yaml"
+SIZES = CONTENT / "hbids-sizes.yaml"
+STOCK_RULES = Path("/etc/suricata/rules/tls-events.rules")
+"""What Suricata itself ships about TLS."""
 
 
 def suricata(*arguments: str | Path, rules: Path = RULES, fragment: Path | None = FRAGMENT) -> str:
