@@ -25,6 +25,7 @@ _MOST_LEFT = 4_096
 """Files that are remembered as read: years of days, days of minutes."""
 _MOST_OPEN = 256
 """Files that are open at once; Suricata writes one a thread."""
+_MOST_PROBLEMS = 100
 _MOST_CHUNKS = 16
 """Of one file, before others have their turn."""
 _PLACES_LEFT = 64
@@ -165,12 +166,17 @@ class Follower:
             try:
                 lines = file.read()
             except UNREADABLE as error:
-                self.problems.append(f"{file.path}: cannot be read on behind {file.offset}: {error}")
+                self._complain(f"{file.path}: cannot be read on behind {file.offset}: {error}")
                 return
             if not lines:
                 return
             yield lines
             chunks = None if chunks is None else chunks - 1
+
+    def _complain(self, problem: str) -> None:
+        """Once, though it may be met at every look."""
+        if problem not in self.problems and len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
 
     def _leave(self, file: EveFile) -> Iterator[bytes]:
         """It is read to its end, and nothing more will come."""
@@ -218,7 +224,7 @@ class Follower:
             if not place.done and place.head_bytes:
                 self.counters["files_lost"] += 1
                 text = f"{place.path}: what was written behind {place.offset} was rotated away unread, or truncated"
-                self.problems.append(text)
+                self._complain(text)
 
     def _past_files(self, since_ns: int) -> list[EveFile]:
         """Files under these names or those that rotation gives, written to since then, the oldest first. Of two that

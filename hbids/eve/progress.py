@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress"]
 
+_MOST_ENDED = 65_536
+"""About 7 MB. A state lets go of those that need not be read again; without one nobody asks for any."""
+
 
 class Progress:
     """Where flows began, and which have ended."""
@@ -43,7 +46,10 @@ class Progress:
 
     def end(self, flow_id: int) -> None:
         """All is said of a flow with heartbeats."""
+        self.ended.pop(flow_id, None)
         self.ended[flow_id] = self.place[0]
+        if len(self.ended) > _MOST_ENDED:
+            del self.ended[next(iter(self.ended))]
 
     def is_over(self, event: Mapping[str, Any]) -> bool:
         """An event speaks of a flow of which an earlier run has said all."""
