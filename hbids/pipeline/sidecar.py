@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hbids.facts import Finding
+    from hbids.pipeline.feedback import Feedback
     from hbids.state import Part
     from hbids.stats.history import History
 
@@ -37,7 +38,8 @@ __all__ = ["Sidecar"]
 
 _REMEMBERED = "eve"
 """The part of a state that says where reading stood."""
-
+_OFFENDERS = "offenders"
+"""And that which says of whom Suricata was told."""
 
 _CLOSED_TIMEOUT_NS = 1_000_000_000
 """Suricata says when a flow is over, and sends nothing after it."""
@@ -57,9 +59,10 @@ class Sidecar:
         state: str | os.PathLike[str] | None = None,
         history: bool = False,
         may_save: Callable[[], bool] | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
-        """``may_save`` says whether what was told is out. Raises EngineUnavailable and UserInputError as
-        :func:`~hbids.pipeline.replay` does."""
+        """``may_save`` says whether what was told is out; ``feedback`` tells Suricata of offenders. Raises
+        EngineUnavailable and UserInputError as :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
         limits = replace(config.limits, closed_timeout_ns=min(_CLOSED_TIMEOUT_NS, config.limits.closed_timeout_ns))
         self._engine = open_engine(engine, limits)
@@ -69,7 +72,8 @@ class Sidecar:
         self._started = time.monotonic(), time.process_time()
         self._final_place: tuple[int, list[Place]] | None = None
         self._history = _new_history(config) if history else None
-        self._analysis = Analysis(config, self._tell, self._history)
+        self._feedback = feedback
+        self._analysis = Analysis(config, self._tell, self._history, self._look_for_offenders if feedback else None)
         self._judged: Counter[tuple[FlowKey, int]] = Counter()
         """Rows of heartbeats that were judged, by flow and its start, of flows that go on."""
         self._to_skip: dict[tuple[FlowKey, int], int] = {}
@@ -121,6 +125,8 @@ class Sidecar:
     def adopt(self, config: Config) -> None:
         """Judge by another configuration from now on, one that :meth:`Config.reloaded` gave."""
         self._analysis.adopt(config)
+        if self._feedback:
+            self._feedback.spare(self._analysis.spares)
 
     def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
@@ -129,6 +135,8 @@ class Sidecar:
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
         self._analysis.finish()
+        if self._feedback:
+            self._feedback.close()
         problems = [*problems, *(self._keeper.close() if self._keeper else [])]
         result = self._so_far()
         result.problems += problems
@@ -145,6 +153,8 @@ class Sidecar:
             "events": {kind: self.witness.kinds[kind] for kind in _KINDS if self.witness.kinds[kind]},
             **self.following,
         }
+        if self._feedback:
+            result.totals["feedback"] = self._feedback.summary()
         result.totals["seconds"] = {
             "capture": self.witness.seconds.span_s,
             "wall": round(time.monotonic() - self._started[0], 6),
@@ -169,7 +179,8 @@ class Sidecar:
                 [*key.client, *key.server, key.protocol, start_ns, count] for (key, start_ns), count in judged.items()
             ],
         }
-        return self._analysis.parts() | {_REMEMBERED: kept}
+        offenders: dict[str, Part] = {_OFFENDERS: {"known": self._feedback.document()}} if self._feedback else {}
+        return self._analysis.parts() | {_REMEMBERED: kept} | offenders
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
@@ -183,6 +194,10 @@ class Sidecar:
                 (FlowKey((client, port), (server, service), protocol), start_ns): count
                 for client, port, server, service, protocol, start_ns, count in kept["judged"]
             }
+
+        known = parts.get(_OFFENDERS)
+        if self._feedback and isinstance(known, dict):
+            self._feedback.restore(known["known"], self._analysis.spares)
 
     def _safe_place(self) -> tuple[int, list[Place]]:
         while (oldest := self.witness.progress.oldest_place()) is not None:
@@ -228,6 +243,12 @@ class Sidecar:
         if self._facts_sink:
             self._facts_sink(facts)
         self._analysis.add(facts)
+        if self._feedback:
+            self._feedback.follow(facts.heartbeats, self._analysis.spares)
+
+    def _look_for_offenders(self, finding: Finding) -> None:
+        assert self._feedback is not None
+        self._feedback.take(finding, self.witness.told.evidence(finding.flow), self._analysis.spares)
 
     def _tell(self, finding: Finding) -> None:
         evidence = self.witness.told.evidence(finding.flow)
