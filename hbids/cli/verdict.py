@@ -79,6 +79,7 @@ _UNSEEN = {
     "eap_malformed": "EAPOL packets whose EAP makes no sense",
     "eap_unasked": "EAP Responses that answer no Request that was seen",
     "endpoints_dropped": "endpoints beyond what a summary holds",
+    "eve_away_s": "seconds in which nobody listened where Suricata wrote",
     "events_lost": "events that a sink did not take (sinks in --summary)",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "clock_steps": "times the system's clock was set back so far that flows were begun anew",

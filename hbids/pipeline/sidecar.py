@@ -16,6 +16,7 @@ from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
 from hbids.eve.flows import FlowKey
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
+from hbids.eve.inbox import Mark
 from hbids.eve.lines import read_lines
 from hbids.eve.silence import silence
 from hbids.eve.slice import in_order
@@ -41,6 +42,8 @@ _REMEMBERED = "eve"
 _OFFENDERS = "offenders"
 """And that which says of whom Suricata was told."""
 
+_LET_GO_S = 1.0
+"""How often a run without a state lets go of what it needs no more."""
 _CLOSED_TIMEOUT_NS = 1_000_000_000
 """Suricata says when a flow is over, and sends nothing after it."""
 _KINDS = ("alert", "packet", "frame", "tls", "flow", "netflow", "anomaly", "stats")
@@ -70,7 +73,7 @@ class Sidecar:
         self._facts_sink = facts_sink
         self._limits = config.eve
         self._started = time.monotonic(), time.process_time()
-        self._final_place: tuple[int, list[Place]] | None = None
+        self._final_place: tuple[int, list[Place | Mark]] | None = None
         self._history = _new_history(config) if history else None
         self._feedback = feedback
         self._analysis = Analysis(config, self._tell, self._history, self._look_for_offenders if feedback else None)
@@ -86,28 +89,44 @@ class Sidecar:
         """Of what was read."""
         self.following: dict[str, float] = {}
         """How far reading is behind writing, and what it met, for the summary."""
-        self.places: list[Place] = []
+        self.places: list[Place | Mark] = []
         """Where the run before stood, by its state; then where this one stands."""
+        self.needed: list[Place | Mark] = []
+        """What lies behind these is still needed, should this run be cut short; what lies before is not."""
+        self._needed_s = time.monotonic()
+        self._may_let_go = may_save or (lambda: True)
+        self.until_ns = 0
+        """Time of the last event of the run before; 0 if nobody knows."""
         self._keeper = Keeper(state, self, config, may_save) if state is not None else None
 
-    def read(self, lines: bytes, places: list[Place] | None = None) -> None:
+    def read(self, lines: bytes, places: list[Place | Mark] | None = None) -> None:
         """Take whole lines; ``places`` says where reading stood before them."""
         self.witness.progress.place = self.counts["bytes"], self.places if places is None else places
         read_lines(lines, self.witness, self.counts)
         self._judge()
 
-    def stands(self, places: list[Place], *, save: bool = False) -> None:
+    def stands(self, places: list[Place | Mark], *, save: bool = False) -> None:
         """All before these places has been read. Saves the state when it is time, or at once; alerts are out by
         then."""
         self.places = places
+        is_safe = True
         if self._keeper and save:
             self._keeper.save()
         elif self._keeper:
-            self._keeper.save_now_and_then()
+            is_safe = self._keeper.save_now_and_then()
+        elif any(isinstance(place, Mark) for place in places):
+            is_safe = time.monotonic() - self._needed_s >= _LET_GO_S and self._may_let_go()
+        if is_safe:
+            self._needed_s = time.monotonic()
+            self.needed = self._safe_place()[1]
 
     def read_each_line_once(self) -> None:
         """What was judged by an earlier run is known by where that stood, and not by the flows that it counted."""
         self._analysis.statistics.take_all_as_new()
+
+    def read_on_within_flows(self) -> None:
+        """No line comes a second time, so that nothing of it was judged before."""
+        self._to_skip.clear()
 
     def rest(self) -> None:
         """Nothing has come for a while: do not hold anything back."""
@@ -138,6 +157,7 @@ class Sidecar:
         if self._feedback:
             self._feedback.close()
         problems = [*problems, *(self._keeper.close() if self._keeper else [])]
+        self.needed = self._final_place[1] if self._keeper else self.places
         result = self._so_far()
         result.problems += problems
         return result
@@ -174,6 +194,7 @@ class Sidecar:
         judged = self._judged + Counter(self._to_skip)
         kept = {
             "places": [place._asdict() for place in places],
+            "until_ns": self.witness.seconds.now_ns or self.until_ns,
             "ended": [[flow_id, at - bytes_then] for flow_id, at in ended.items()],
             "judged": [
                 [*key.client, *key.server, key.protocol, start_ns, count] for (key, start_ns), count in judged.items()
@@ -187,7 +208,10 @@ class Sidecar:
         self._analysis.restore(parts)
         kept = parts.get(_REMEMBERED)
         if isinstance(kept, dict):
-            self.places = [place for document in kept["places"] if (place := Place.of(document)) is not None]
+            self.places = [
+                place for document in kept["places"] if (place := Place.of(document) or Mark.of(document)) is not None
+            ]
+            self.until_ns = kept.get("until_ns", 0)
             self.witness.progress.ended = dict(kept["ended"])
             self.witness.progress.ignored = set(self.witness.progress.ended)
             self._to_skip = {
@@ -199,10 +223,10 @@ class Sidecar:
         if self._feedback and isinstance(known, dict):
             self._feedback.restore(known["known"], self._analysis.spares)
 
-    def _safe_place(self) -> tuple[int, list[Place]]:
+    def _safe_place(self) -> tuple[int, list[Place | Mark]]:
         while (oldest := self.witness.progress.oldest_place()) is not None:
             bytes_then: int = oldest[0]
-            places: list[Place] = oldest[1]
+            places: list[Place | Mark] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
                 return bytes_then, places
             self.witness.progress.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
@@ -268,6 +292,7 @@ class Sidecar:
             eve_lines_too_long=self.counts["too_long"],
             eve_files_lost=self.counts["files_lost"],
             eve_lines_dropped=self.counts["dropped"],
+            eve_away_s=self.counts["away_s"],
         )
         return counters | dropped | self.witness.blindness.drops()
 

@@ -33,14 +33,14 @@ TRY_S, MOST_TRIES = 0.05, 2_000
 class Process:
     """``hbids sidecar`` at work in a directory."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, source: str = "eve.json") -> None:
+        self._directory, self._source = directory, source
         (directory / "hbids.yaml").write_text(SAVE_OFTEN)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "hbids", "sidecar", "--config", "hbids.yaml", "--state", "state"]
-        command += ["--eve", "alerts.json", "--summary", "summary.json", "eve.json"]
+        command += ["--eve", "alerts.json", "--summary", "summary.json", self._source]
         self._process = subprocess.Popen(
             command,
             cwd=self._directory,
