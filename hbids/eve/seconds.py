@@ -1,7 +1,7 @@
 """What is learnt from events, second by second of theirs.
 
-What was learnt in a second belongs together, however many lines are read at once: so the order in which things are told
-depends on the events alone."""
+What was learnt in a second belongs together, and is judged before the next one begins, however many lines are read at
+once: so what is told, and in which order, depends on the events alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hbids.eve.conversation import Frame
 from hbids.eve.slice import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["LINK_TYPE_ETHERNET", "Seconds"]
 
@@ -33,6 +33,8 @@ class Seconds:
         """Of the latest event."""
         self.learnt = Slice()
         """In the second that goes on."""
+        self.on_over: Callable[[], None] = lambda: None
+        """Called when there are :meth:`slices`, before anything else is learnt."""
         self._over: list[Slice] = []
         self._second = self._frame_bytes = 0
         self._first_ns: int | None = None
@@ -67,6 +69,8 @@ class Seconds:
             self._over.append(self.learnt)
             self.learnt = Slice()
         self._frame_bytes = 0
+        if self._over:
+            self.on_over()
 
     def slices(self) -> list[Slice]:
         """What there is by now, of seconds that are over."""

@@ -84,6 +84,7 @@ class Sidecar:
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
+        self.witness.seconds.on_over = self._judge_slices
         self.witness.quiet.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
@@ -103,7 +104,7 @@ class Sidecar:
         """Take whole lines; ``places`` says where reading stood before them."""
         self.witness.progress.place = self.counts["bytes"], self.places if places is None else places
         read_lines(lines, self.witness, self.counts)
-        self._judge()
+        self._judge_flows()
 
     def stands(self, places: list[Place | Mark], *, save: bool = False) -> None:
         """All before these places has been read. Saves the state when it is time, or at once; alerts are out by
@@ -131,7 +132,7 @@ class Sidecar:
     def rest(self) -> None:
         """Nothing has come for a while: do not hold anything back."""
         self.witness.release()
-        self._judge()
+        self._judge_flows()
 
     def silence(self) -> list[str]:
         """What Suricata should say and does not."""
@@ -234,12 +235,14 @@ class Sidecar:
 
     # --- events to findings ---
 
-    def _judge(self) -> None:
+    def _judge_slices(self) -> None:
         for piece in self.witness.slices():
             facts = [piece.facts()]
             if piece.frames:
                 facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
             self._add(self._unjudged(in_order(together(facts))))
+
+    def _judge_flows(self) -> None:
         nothing = Facts.empty()
         self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
 
