@@ -61,10 +61,11 @@ class Seconds:
         self.learnt.frames.extend(frames)
         self._frame_bytes += sum(len(frame.data) for frame in self.learnt.frames[before:])
 
-    def close(self, *, tick: bool) -> None:
-        """The second is over. The engine is told the time if it has frames, or with ``tick``."""
+    def close(self, *, tick: bool, silent_ns: int = 0) -> None:
+        """The second is over, and nothing came for so long after it. The engine is told the time if it has frames, or
+        with ``tick``."""
         if self.learnt.frames or tick:
-            self.learnt.frames.append(Frame(self.now_ns, LINK_TYPE_ETHERNET, len(_TICK), _TICK))
+            self.learnt.frames.append(Frame(self.now_ns + silent_ns, LINK_TYPE_ETHERNET, len(_TICK), _TICK))
         if self.learnt:
             self._over.append(self.learnt)
             self.learnt = Slice()

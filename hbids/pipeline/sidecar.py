@@ -130,8 +130,8 @@ class Sidecar:
         self._to_skip.clear()
 
     def rest(self) -> None:
-        """Nothing has come for a while: do not hold anything back."""
-        self.witness.release()
+        """Nothing has come for as long as anything is held back: hold it back no longer."""
+        self.witness.release(self._limits.hold_ns)
         self._judge_flows()
 
     def silence(self) -> list[str]:
@@ -151,7 +151,8 @@ class Sidecar:
     def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
         self._final_place = self._safe_place()
-        self.rest()
+        self.witness.release()
+        self._judge_flows()
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
         self._analysis.finish()

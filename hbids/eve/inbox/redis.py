@@ -10,7 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 
 from hbids.eve.inbox.source import WAIT_S, Source
 
@@ -36,6 +38,7 @@ def open_redis(name: str, position: str | None) -> Source:
         ssl=url.scheme == "rediss",
         socket_timeout=_ANSWER_S,
         socket_connect_timeout=_ANSWER_S,
+        retry=Retry(NoBackoff(), 0),  # what moves lines, or lets go of some, must not be done twice
     )
     key = url.path.lstrip("/")
     mode = parse_qs(url.query).get("mode", ["list"])[-1]
