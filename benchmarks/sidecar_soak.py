@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import REPOSITORY, Failed
 from benchmarks.wire import FAR, NEAR, Wire, open_wire
@@ -22,7 +22,18 @@ from benchmarks.wire import FAR, NEAR, Wire, open_wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__: list[str] = []
+__all__ = [
+    "CAPTURES",
+    "CONTENT",
+    "PATIENCE_S",
+    "SAVE_OFTEN",
+    "Sidecar",
+    "catch_up",
+    "compare",
+    "prepare",
+    "send",
+    "suricata",
+]
 
 CONTENT = REPOSITORY / "signatures" / "suricata"
 CAPTURES = (
@@ -44,29 +55,36 @@ PATIENCE_S = 60.0
 
 
 class Sidecar:
-    """One that follows eve.json."""
+    """One that follows eve.json, or reads another source."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, source: str = "eve.json") -> None:
+        self._folder, self._name, self._source = folder, name, source
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start it; it is not ready yet."""
         command = [sys.executable, "-m", "hbids", "sidecar", "--config", "hbids.yaml", "--state", f"{self._name}.state"]
-        command += ["--eve", f"{self._name}.json", "--summary", f"{self._name}.summary", "eve.json"]
+        command += ["--eve", f"{self._name}.json", "--summary", f"{self._name}.summary", self._source]
         log = (self._folder / f"{self._name}.log").open("ab")
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, env=environment)
         log.close()
 
     def end(self, number: int) -> None:
+        """With a signal."""
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait(PATIENCE_S)
 
+    def summary(self) -> dict[str, Any]:
+        """Of the run that has ended."""
+        summary: dict[str, Any] = json.loads((self._folder / f"{self._name}.summary").read_bytes())
+        return summary
+
     def alerts(self) -> dict[str, list[str]]:
         """What each of them says, by its id."""
         told: dict[str, list[str]] = {}
-        for line in (self._folder / f"{self._name}.json").read_bytes().splitlines():
+        for line in (self._folder / f"{self._name}.json").read_bytes().rpartition(b"\n")[0].splitlines():
             alert = json.loads(line)["alert"]
             name = alert["context"]["hbids"]["alert_id"]
             text = f"{alert['signature_id']} {alert['source']['ip']} to {alert['target']['ip']}: {alert['signature']}"
@@ -89,10 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
-    for end in (NEAR, FAR):
-        subprocess.run(wire.inside("ip", "link", "set", end, "mtu", "9000"), check=True)
-    (folder / "hbids.yaml").write_text(SAVE_OFTEN)
-    suricata = _suricata(wire, folder)
+    prepare(wire, folder)
+    process = suricata(wire, folder)
     undisturbed, disturbed = Sidecar(folder, "undisturbed"), Sidecar(folder, "disturbed")
     kills = rotations = 0
     try:
@@ -100,12 +116,12 @@ def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
             sidecar.start()
         time.sleep(3)
         for name in CAPTURES:
-            attack = _send(wire, name, rounds * LOOPS)
+            attack = send(wire, name, rounds * LOOPS)
             while attack.poll() is None:
                 time.sleep(dice.uniform(0, 2))
                 if dice.random() < 0.4 and (folder / "eve.json").exists():
                     rotations += 1
-                    _rotate(folder, suricata, rotations)
+                    _rotate(folder, process, rotations)
                 if dice.random() < 0.7:
                     kills += 1
                     disturbed.end(signal.SIGKILL)
@@ -114,15 +130,31 @@ def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
                 raise Failed(f"tcpreplay ended with {attack.returncode}")
         time.sleep(12)  # until the last flows are over
     finally:
-        suricata.send_signal(signal.SIGTERM)
-        suricata.wait(PATIENCE_S)
-    time.sleep(5)
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+    catch_up(undisturbed, disturbed)
     for sidecar in (undisturbed, disturbed):
         sidecar.end(signal.SIGTERM)
-    return _compare(undisturbed.alerts(), disturbed.alerts(), f"{rounds} rounds, {rotations} rotations, {kills} kills")
+    return compare(undisturbed.alerts(), disturbed.alerts(), f"{rounds} rounds, {rotations} rotations, {kills} kills")
 
 
-def _compare(expected: dict[str, list[str]], told: dict[str, list[str]], what: str) -> int:
+def catch_up(one: Sidecar, other: Sidecar) -> None:
+    """Wait until both have told the same, as far as that comes to be."""
+    time.sleep(5)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while one.alerts().keys() != other.alerts().keys() and time.monotonic() < deadline_s:
+        time.sleep(1)
+
+
+def prepare(wire: Wire, folder: Path) -> None:
+    """Make the wire take all frames of the captures, and sidecars save often."""
+    for end in (NEAR, FAR):
+        subprocess.run(wire.inside("ip", "link", "set", end, "mtu", "9000"), check=True)
+    (folder / "hbids.yaml").write_text(SAVE_OFTEN)
+
+
+def compare(expected: dict[str, list[str]], told: dict[str, list[str]], what: str) -> int:
+    """Print both counts and each difference; 1 if there is one, or nothing."""
     print(f"{what}: {len(expected)} alerts undisturbed, {len(told)} disturbed")
     wrong = 0
     for name in {**expected, **told}:
@@ -133,9 +165,11 @@ def _compare(expected: dict[str, list[str]], told: dict[str, list[str]], what: s
     return 1 if wrong or not expected else 0
 
 
-def _suricata(wire: Wire, folder: Path) -> subprocess.Popen[bytes]:
+def suricata(wire: Wire, folder: Path, fragment: Path = CONTENT / "hbids.yaml") -> subprocess.Popen[bytes]:
+    """One that listens at the far end and writes into the folder. Raises Failed."""
+    (folder / "suricata.pid").unlink(missing_ok=True)
     (folder / "soon.yaml").write_text(f"%YAML 1.1\n---\n{SOON_OVER}")
-    options = [f"--include={CONTENT / 'hbids.yaml'}", f"--include={folder / 'soon.yaml'}"]
+    options = [f"--include={fragment}", f"--include={folder / 'soon.yaml'}"]
     options += ["-S", str(CONTENT / "hbids.rules"), "-k", "none", f"--af-packet={FAR}", "-l", str(folder)]
     options += [f"--pidfile={folder / 'suricata.pid'}", "--set", "unix-command.enabled=no"]
     command = wire.inside("suricata", "-c", "/etc/suricata/suricata.yaml", *options)
@@ -150,17 +184,17 @@ def _suricata(wire: Wire, folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def _send(wire: Wire, name: str, loops: int) -> subprocess.Popen[bytes]:
+def send(wire: Wire, name: str, loops: int) -> subprocess.Popen[bytes]:
     """Send a capture again and again, with addresses of their own each time."""
     command = ["tcpreplay", "-q", "-i", NEAR, "--pps", str(PACKETS_A_SECOND), "--unique-ip", f"--loop={loops}"]
     command.append(str(REPOSITORY / "pcaps" / name))
     return subprocess.Popen(wire.inside(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _rotate(folder: Path, suricata: subprocess.Popen[bytes], number: int) -> None:
+def _rotate(folder: Path, process: subprocess.Popen[bytes], number: int) -> None:
     """As logrotate does: rename, then SIGHUP."""
     (folder / "eve.json").rename(folder / f"eve.json.{10_000 - number}")
-    suricata.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
 
 
 if __name__ == "__main__":

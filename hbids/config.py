@@ -24,6 +24,7 @@ __all__ = [
     "Capture",
     "Config",
     "Eve",
+    "Feedback",
     "Limits",
     "Memory",
     "Output",
@@ -387,6 +388,36 @@ class Sinks:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """Whom ``hbids sidecar --feedback`` tells Suricata of, and for how long."""
+
+    hostbit: str = "hbids.offender"
+    """The name that rules ask for."""
+
+    verdict: str = field(default="leaked", metadata={"words": ("attempted", "leaked", "harvested")})
+    """What somebody must have done, at least: who only asked may have been a survey; patched servers are asked every
+    day."""
+
+    expire_ns: int = field(default=3_600 * _SECOND_NS, metadata={"least": _SECOND_NS})
+    """Until a bit is over, from when its offender was last seen to go on: time for people to look, and not so long that
+    the next user of an address pays for the one before."""
+
+    offenders_a_minute: int = 60
+    """New ones; more wait for their turn. The largest harvest among the labelled captures has eight sources: so many at
+    once are a large botnet, or a mistake of hbids that shall not cut everybody off before somebody looks."""
+
+    offenders: int = field(default=1_024, metadata={"most": 65_536})
+    """At a time, of whom rules ask with each packet; those beyond are counted. Suricata prepares room for a thousand
+    hosts."""
+
+    answer_wait_ns: int = 10 * _SECOND_NS
+    """For each answer of Suricata's: it gives none while it loads rules, and hangs otherwise."""
+
+    retry_ns: int = 30 * _SECOND_NS
+    """The longest wait until a socket that failed is tried again; the first waits are shorter."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set."""
 
@@ -398,6 +429,7 @@ class Config:
     eve: Eve = field(default_factory=Eve)
     report: Report = field(default_factory=Report)
     sinks: Sinks = field(default_factory=Sinks)
+    feedback: Feedback = field(default_factory=Feedback)
     home_networks: tuple[str, ...] = ()
     """Networks (CIDR) whose endpoints are ours; empty means all."""
     assets: tuple[Asset, ...] = ()
@@ -423,9 +455,9 @@ class Config:
         return replace(newer, **{section: getattr(self, section) for section in _AT_START}), waiting
 
 
-_AT_START = ("limits", "memory", "capture", "eve", "report", "sinks")
+_AT_START = ("limits", "memory", "capture", "eve", "report", "sinks", "feedback")
 
-_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report, Sinks)
+_Section = TypeVar("_Section", Limits, Thresholds, Memory, Capture, Output, Eve, Report, Sinks, Feedback)
 
 
 def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) -> Config:
@@ -451,6 +483,7 @@ def load(path: str | Path | None = None, signatures: Sequence[str | Path] = ()) 
             eve=_section(document, nodes, "eve", Eve),
             report=_section(document, nodes, "report", Report),
             sinks=_section(document, nodes, "sinks", Sinks),
+            feedback=_section(document, nodes, "feedback", Feedback),
             home_networks=_networks(document, nodes, "home_networks"),
             assets=_assets(document, nodes),
             authorized_scanners=_networks(document, nodes, "authorized_scanners"),
@@ -494,14 +527,23 @@ def threshold(document: Document, key: str, node: yaml.Node) -> int | None:
 
 def _value(document: Document, key: str, entry: Field[Any], node: yaml.Node) -> str | int | tuple[int, ...] | None:
     if isinstance(entry.default, str):
-        return document.scalar(node, str)
+        return _text(document, node, entry.metadata.get("words"))
     if isinstance(entry.default, tuple):
         ports = [_number(document, item, int, 1, _MOST_PORT) for item in document.items(node)]
         return tuple(port for port in ports if port is not None)
     if key == entry.name:
         return _number(document, node, int, entry.metadata.get("least", 1), entry.metadata.get("most", _MOST))
-    seconds = _number(document, node, float, 1e-9, _MOST_SECONDS)
+    least_s = entry.metadata.get("least", 1) / _SECOND_NS
+    seconds = _number(document, node, float, least_s, _MOST_SECONDS)
     return None if seconds is None else round(seconds * _SECOND_NS)
+
+
+def _text(document: Document, node: yaml.Node, words: tuple[str, ...] | None) -> str | None:
+    text = document.scalar(node, str)
+    if text is not None and words and text not in words:
+        document.fault(node, f"'{text}' is none of its words", f"write {', '.join(words[:-1])} or {words[-1]}")
+        return None
+    return text
 
 
 _MOST = 1 << 48

@@ -3,6 +3,7 @@
 # Redis, logrotate, iproute2, and the venv module where Python lacks it. It asks nobody: without apt, root or a passwordless
 # sudo it says so and ends well, and tests skip.
 set -euo pipefail
+tools=$(dirname "$0")
 
 wanted=()
 for tool in tshark tcpdump zstd suricata openssl tcpreplay nmap chromium redis-server logrotate; do
@@ -43,21 +44,12 @@ apt_install() { apt-get install -y -q --no-install-recommends "$@" >"$scratch/lo
 suricata_from_backports() {
     . /etc/os-release
     [ "${ID:-}" = debian ] || return 1
-    local entry suite=$VERSION_CODENAME sources=$scratch/sources
-    mkdir -p "$sources/parts" "$scratch/lists/partial"
-    cp /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list "$sources/parts" 2>/dev/null
-    cp /etc/apt/sources.list "$sources/parts/main.list" 2>/dev/null
-    cat "$sources"/parts/*.list 2>/dev/null | awk -v suite="$suite" '
-        $1 == "deb" { for (i = 2; i <= NF; i++) if ($i == suite) { $i = suite "-backports"; print } }
-    ' >"$sources/backports.list"
-    for entry in "$sources"/parts/*.sources; do
-        awk -v suite="$suite" 'BEGIN { RS = ""; ORS = "\n\n" }
-            { gsub(/(^|\n)#[^\n]*/, "") }
-            $0 ~ "(^|\n)Suites:[^\n]* " suite "( |\n|$)" { sub(/Suites:[^\n]*/, "Suites: " suite "-backports"); print }
-        ' "$entry"
-    done >"$sources/backports.sources" 2>/dev/null
-    mv "$sources"/backports.* "$sources/parts"
-    local options=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$sources/parts"
+    local suite=$VERSION_CODENAME sources=$scratch/sources
+    mkdir -p "$sources" "$scratch/lists/partial"
+    "$tools/backports-entries.sh" /etc/apt "$suite" "$sources"
+    cp /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list "$sources" 2>/dev/null
+    cp /etc/apt/sources.list "$sources/main.list" 2>/dev/null
+    local options=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$sources"
         -o "Dir::State::Lists=$scratch/lists")
     apt-get "${options[@]}" update -q >"$scratch/log" 2>&1
     apt_install "${options[@]}" -t "$suite-backports" suricata

@@ -87,8 +87,19 @@ def families(
     if "eve" in summary:
         yield CounterMetricFamily("hbids_eve_lines", "Lines of Suricata's read", summary["eve"]["lines"])
         yield GaugeMetricFamily("hbids_eve_lag_bytes", "What is written and not read", summary["eve"].get("lag_bytes"))
+    if "feedback" in summary:
+        yield from _of_feedback(summary["feedback"])
     yield _counters("hbids_reloads", "Reloads of the configuration", "result", reloads)
     yield from _of_sinks(sinks)
+
+
+def _of_feedback(feedback: Mapping[str, Any]) -> Iterator[Metric]:
+    offenders = len(feedback["offenders"])
+    yield GaugeMetricFamily("hbids_feedback_offenders", "Addresses with a hostbit at Suricata", offenders)
+    yield GaugeMetricFamily("hbids_feedback_up", "1 while Suricata can be told", feedback["works"])
+    done = {name: feedback[name] for name in ("set", "set_again", "refreshed", "removed", "refused", "failures")}
+    yield _counters("hbids_feedback", "What was told, or was not", "result", done)
+    yield _counters("hbids_feedback_held_back", "Findings without feedback", "reason", feedback["held_back"])
 
 
 def _of_sinks(sinks: Mapping[str, OutboxCounts]) -> Iterator[Metric]:

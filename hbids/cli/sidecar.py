@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from hbids.errors import UserInputError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from hbids.config import Config
+    from hbids.pipeline.feedback import Feedback
 
 __all__ = ["add_to"]
 
@@ -36,6 +39,15 @@ def add_to(commands: Any) -> None:
     add_analysis_options(parser)
     add_output_options(parser)
     add_service_options(parser)
+    group = parser.add_argument_group("feedback")
+    group.add_argument(
+        "--feedback",
+        metavar="hostbits[:SOCKET]",
+        help="tell Suricata of offenders over its command socket, as hostbits that your rules can ask for",
+    )
+    group.add_argument(
+        "--feedback-dry-run", action="store_true", help="with --feedback: say what would be told, and tell nobody"
+    )
     parser.set_defaults(run=run)
 
 
@@ -49,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserInputError(["no input: give the path of Suricata's eve.json, or --check with that of suricata.yaml"])
     if args.once and (args.top or args.metrics):
         raise UserInputError(["--top and --metrics watch a sidecar that goes on: leave them out, or --once"])
+    if args.once and args.feedback and not args.feedback_dry_run:
+        raise UserInputError(["--feedback acts on what happens now: with --once, add --feedback-dry-run"])
     try:
         return _read_once(args, config_of(args)) if args.once else _read_on(args, config_of(args))
     except EngineUnavailable as error:
@@ -73,6 +87,7 @@ def _read_once(args: argparse.Namespace, config: Config) -> int:
         facts_sink=outputs.facts_sink,
         state=args.state,
         history=outputs.wants_history,
+        feedback=_feedback(args, config, lambda message: print(f"hbids: {message}", file=sys.stderr)),
     )
     with StopRequest() as stop:
         result = read_once(sidecar, args.inputs, config.eve, stop=stop.asked)
@@ -101,6 +116,7 @@ def _read_on(args: argparse.Namespace, config: Config) -> int:
         state=args.state,
         history=service.outputs.wants_history,
         may_save=service.outboxes.settled,
+        feedback=_feedback(args, config, service.tell),
     )
 
     def stop() -> bool:
@@ -111,6 +127,30 @@ def _read_on(args: argparse.Namespace, config: Config) -> int:
         result = read_on(sidecar, args.inputs, config.eve, stop=stop, on_ready=service.ready)
         summary = service.close(result)
     return end(args, summary, result.problems, service.outputs.failures)
+
+
+def _feedback(args: argparse.Namespace, config: Config, tell: Callable[[str], None]) -> Feedback | None:
+    """What was asked for, at work unless it is a run that ends by itself."""
+    if not args.feedback:
+        if args.feedback_dry_run:
+            raise UserInputError(["--feedback-dry-run: of what? Add --feedback hostbits"])
+        return None
+    from hbids.feedback.command_socket import CommandSocket
+    from hbids.feedback.hostbits import DryRun, Hostbits
+    from hbids.feedback.offenders import Offenders
+    from hbids.pipeline.feedback import Feedback
+
+    kind, _, path = args.feedback.partition(":")
+    if kind != "hostbits":
+        raise UserInputError([f"--feedback {args.feedback}: write hostbits, or hostbits:SOCKET"])
+    if not config.home_networks:
+        tell("feedback: no home networks are named (--home-net): hosts of your own may become offenders")
+    settings = config.feedback
+    channel = DryRun() if args.feedback_dry_run else CommandSocket(path or None, settings.answer_wait_ns / 1e9)
+    hostbits = Hostbits(Offenders(settings), channel, settings, tell)
+    if not args.once:
+        hostbits.start()
+    return Feedback(config, hostbits)
 
 
 def _check(path: str) -> int:

@@ -79,6 +79,7 @@ _UNSEEN = {
     "eap_malformed": "EAPOL packets whose EAP makes no sense",
     "eap_unasked": "EAP Responses that answer no Request that was seen",
     "endpoints_dropped": "endpoints beyond what a summary holds",
+    "eve_away_s": "seconds in which nobody listened where Suricata wrote",
     "events_lost": "events that a sink did not take (sinks in --summary)",
     "flows_evicted": "flows given up because the table was full (limits.flows)",
     "clock_steps": "times the system's clock was set back so far that flows were begun anew",
@@ -152,6 +153,8 @@ def print_verdict(summary: Mapping[str, Any], stream: IO[str]) -> None:
     yours = _of_user(summary["alerts"])
     if yours:
         console.print(_item("Also     ", yours))
+    if "feedback" in summary:
+        console.print(_item("Feedback ", _feedback(summary["feedback"])))
     console.print(_item("Looked at", _looked_at(summary)))
     parts = unseen(summary["drops"])
     if parts:
@@ -261,6 +264,14 @@ def _of_user(alerts: Mapping[str, int]) -> str:
     """Alerts of the user's own signatures, which rest no verdict."""
     counts = [f"{count:,} of {sid}" for sid, count in alerts.items() if not sid.startswith("1016")]
     return f"alerts of signatures of yours: {', '.join(counts)}" if counts else ""
+
+
+def _feedback(feedback: Mapping[str, Any]) -> str:
+    """Of whom Suricata was told, or would have been."""
+    told = f"{count(feedback['set'], 'offender')} {'would have been' * feedback['dry_run'] or 'were'} told to Suricata"
+    held_back = ", ".join(f"{times:,} {reason}" for reason, times in feedback["held_back"].items() if times)
+    trouble = "" if feedback["works"] else "; it cannot be told now"
+    return f"{told}{trouble}; findings held back: {held_back or 'none'}"
 
 
 def _looked_at(summary: Mapping[str, Any]) -> str:

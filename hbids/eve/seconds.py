@@ -1,7 +1,7 @@
 """What is learnt from events, second by second of theirs.
 
-What was learnt in a second belongs together, however many lines are read at once: so the order in which things are told
-depends on the events alone."""
+What was learnt in a second belongs together, and is judged before the next one begins, however many lines are read at
+once: so what is told, and in which order, depends on the events alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hbids.eve.pieces import Frame
 from hbids.eve.slice import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["LINK_TYPE_ETHERNET", "Seconds"]
 
@@ -33,6 +33,8 @@ class Seconds:
         """Of the latest event."""
         self.learnt = Slice()
         """In the second that goes on."""
+        self.on_over: Callable[[], None] = lambda: None
+        """Called when there are :meth:`slices`, before anything else is learnt."""
         self._over: list[Slice] = []
         self._second = self._frame_bytes = 0
         self._first_ns: int | None = None
@@ -59,14 +61,17 @@ class Seconds:
         self.learnt.frames.extend(frames)
         self._frame_bytes += sum(len(frame.data) for frame in self.learnt.frames[before:])
 
-    def close(self, *, tick: bool) -> None:
-        """The second is over. The engine is told the time if it has frames, or with ``tick``."""
+    def close(self, *, tick: bool, silent_ns: int = 0) -> None:
+        """The second is over, and nothing came for so long after it. The engine is told the time if it has frames, or
+        with ``tick``."""
         if self.learnt.frames or tick:
-            self.learnt.frames.append(Frame(self.now_ns, LINK_TYPE_ETHERNET, len(_TICK), _TICK))
+            self.learnt.frames.append(Frame(self.now_ns + silent_ns, LINK_TYPE_ETHERNET, len(_TICK), _TICK))
         if self.learnt:
             self._over.append(self.learnt)
             self.learnt = Slice()
         self._frame_bytes = 0
+        if self._over:
+            self.on_over()
 
     def slices(self) -> list[Slice]:
         """What there is by now, of seconds that are over."""

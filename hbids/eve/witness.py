@@ -166,12 +166,13 @@ class Witness:
         """Flows without heartbeats that have ended."""
         return self.quiet.flows()
 
-    def release(self) -> None:
-        """There are no more events, or none for a while: nothing is held back any longer."""
+    def release(self, silent_ns: int = 0) -> None:
+        """There are no more events, or none for so long: nothing is held back any longer, and flows that were closed
+        before are over."""
         self._read_one_way_flows()
         self._conversations.release()
         self.quiet.release()
-        self.seconds.close(tick=bool(self.progress))
+        self.seconds.close(tick=bool(self.progress), silent_ns=silent_ns)
 
     def _end(self, key: FlowKey | int) -> None:
         """All is said of a flow."""

@@ -30,7 +30,15 @@ _TLS_1_3 = 0x0304
 class Analysis:
     """Facts to findings and totals: what all ways of use share, however the facts arrive."""
 
-    def __init__(self, config: Config, on_finding: Callable[[Finding], None], history: History | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        on_finding: Callable[[Finding], None],
+        history: History | None = None,
+        on_found: Callable[[Finding], None] | None = None,
+    ) -> None:
+        """``on_finding`` gets what is told; ``on_found`` all that is found of ours, before it is decided what of it is
+        told."""
         self._surroundings = Surroundings(config)
         scanners = self._surroundings.scanners
         self.statistics = Statistics(config.memory, config.thresholds, scanners)
@@ -39,7 +47,7 @@ class Analysis:
         self._ledger = EndpointLedger(scanners)
         self._exposure = ExposureTimeline(config.memory.endpoints, config.disclosure_ns)
         self._refusals = RefusalFinder(config.thresholds.unanswered_wait_ns)
-        self._on_finding = on_finding
+        self._on_finding, self._on_found = on_finding, on_found
         self._history = history
         self.alerts: Counter[int] = Counter()
         self.heartbeats: Counter[str] = Counter(requests=0, responses=0, sealed=0, overread_requests=0, malformed=0)
@@ -66,6 +74,10 @@ class Analysis:
             self._judge(heartbeats, nothing.sessions, nothing.flows)
         for start in range(0, len(facts.flows), MOST_ENTRIES):
             self._judge(nothing.heartbeats, nothing.sessions, facts.flows[start : start + MOST_ENTRIES])
+
+    def spares(self, ip: str) -> str:
+        """See :meth:`~hbids.pipeline.surroundings.Surroundings.spares`."""
+        return self._surroundings.spares(ip)
 
     def finish(self) -> None:
         """Tell what remains to be told."""
@@ -110,6 +122,8 @@ class Analysis:
             found[name] = [finding for finding in findings if self._is_ours(finding)]
             for finding in found[name]:
                 self._surroundings.mark(finding)
+                if self._on_found:
+                    self._on_found(finding)
             self._ledger.add_findings(found[name])
         for finding in self._detection.tell(found):
             self._tell(finding)

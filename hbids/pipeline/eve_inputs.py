@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hbids.capture import Problem
 from hbids.capture.inflate import BrokenStreamError
 from hbids.capture.source import open_source
+from hbids.eve.file import Place
 from hbids.eve.follow import Follower
-from hbids.eve.inbox import Inbox, open_inbox
+from hbids.eve.inbox import Inbox, Mark, open_inbox
 from hbids.eve.lines import LineCutter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from hbids.config import Eve
     from hbids.pipeline.result import Result
@@ -72,42 +74,84 @@ def read_on(
     and UserInputError."""
     sidecar.sources = inputs
     sidecar.read_each_line_once()
-    inboxes = {name: inbox for name in inputs if (inbox := open_inbox(name, limits)) is not None}
-    follower = Follower([name for name in inputs if name not in inboxes], limits.line_bytes, sidecar.places)
+    marks = [place for place in sidecar.places if isinstance(place, Mark)]
+    inboxes = {name: inbox for name in inputs if (inbox := open_inbox(name, limits, marks)) is not None}
+    paths = [name for name in inputs if name not in inboxes]
+    files = [place for place in sidecar.places if isinstance(place, Place)]
+    feeds = _Feeds(Follower(paths, limits.line_bytes, files), list(inboxes.values()))
     try:
-        if not sidecar.places and len(inboxes) < len(inputs):
-            follower.begin(time.time_ns())
-            sidecar.stands(follower.places(), save=True)
+        _begin(sidecar, feeds, paths, files)
         on_ready()
-        _read_until(stop, sidecar, follower, list(inboxes.values()), only_inboxes=len(inboxes) == len(inputs))
+        _read_until(stop, sidecar, feeds, only_inboxes=not paths)
     finally:
-        for inbox in inboxes.values():
-            inbox.close()
-        follower.close()
+        feeds.close()
+    follower = feeds.follower
     sidecar.counts["files_lost"] += follower.counters["files_lost"]
     sidecar.counts["too_long"] += follower.counters["too_long"]
-    sidecar.counts["dropped"] += sum(inbox.dropped for inbox in inboxes.values())
+    sidecar.counts["dropped"] += sum(inbox.dropped for inbox in feeds.inboxes)
     problems = [Problem("warning", ", ".join(inputs), None, text) for text in (*follower.problems, *sidecar.silence())]
     problems += [Problem("error", name, None, inbox.failure) for name, inbox in inboxes.items() if inbox.failure]
-    return sidecar.finish(problems)
+    result = sidecar.finish(problems)
+    feeds.let_go(sidecar.needed)
+    return result
 
 
-def _read_until(
-    stop: Callable[[], bool], sidecar: Sidecar, follower: Follower, inboxes: list[Inbox], *, only_inboxes: bool
-) -> None:
+class _Feeds(NamedTuple):
+    """All that lines come from."""
+
+    follower: Follower
+    inboxes: list[Inbox]
+
+    def read(self) -> Iterator[bytes]:
+        """What came since, in pieces of whole lines. :meth:`places` is right between any two of them."""
+        yield from self.follower.read()
+        for inbox in self.inboxes:
+            yield from inbox.read()
+
+    def places(self) -> list[Place | Mark]:
+        """Where reading stands."""
+        marks = (inbox.mark for inbox in self.inboxes)
+        return [*self.follower.places(), *(mark for mark in marks if mark is not None)]
+
+    def let_go(self, needed: list[Place | Mark]) -> None:
+        """What lies before these places is not needed any more."""
+        for place in needed:
+            if isinstance(place, Mark):
+                for inbox in self.inboxes:
+                    inbox.let_go(place)
+
+    def close(self) -> None:
+        """Read nothing more."""
+        for inbox in self.inboxes:
+            inbox.close()
+        self.follower.close()
+
+
+def _begin(sidecar: Sidecar, feeds: _Feeds, paths: list[str], files: list[Place]) -> None:
+    """From now on nothing is missed, but for what came over a socket while nobody listened."""
+    keeps = [inbox.keeps for inbox in feeds.inboxes]
+    if sidecar.until_ns and not all(keeps):
+        sidecar.counts["away_s"] += max(0, math.ceil(time.time() - sidecar.until_ns / 1e9))
+    if not paths and not any(keeps):
+        sidecar.read_on_within_flows()
+    if paths and not files:
+        feeds.follower.begin(time.time_ns())
+    if not sidecar.places and feeds.places():
+        sidecar.stands(feeds.places(), save=True)
+
+
+def _read_until(stop: Callable[[], bool], sidecar: Sidecar, feeds: _Feeds, *, only_inboxes: bool) -> None:
     begun_s = new_s = time.monotonic()
     has_warned = False
-    feeds: list[Follower | Inbox] = [follower, *inboxes]
     while not stop():
         before = sidecar.counts["bytes"]
-        for feed in feeds:
-            for lines in feed.read():
-                sidecar.read(lines)
-                sidecar.stands(follower.places())
-                if stop():
-                    return
+        for lines in feeds.read():
+            sidecar.read(lines)
+            _stand(sidecar, feeds)
+            if stop():
+                return
         now_s = time.monotonic()
-        sidecar.following = _following(sidecar, follower, inboxes)
+        sidecar.following = _following(sidecar, feeds)
         if not has_warned and now_s - begun_s >= _SILENT_S:
             has_warned = True
             for text in sidecar.silence():
@@ -115,17 +159,22 @@ def _read_until(
         if sidecar.counts["bytes"] != before:
             new_s = now_s
             continue
-        if only_inboxes and all(inbox.is_over for inbox in inboxes):
+        if only_inboxes and all(inbox.is_over for inbox in feeds.inboxes):
             return
         if now_s - new_s >= _IDLE_S:
             sidecar.rest()
-        sidecar.stands(follower.places())
+        _stand(sidecar, feeds)
         time.sleep(_POLL_S)
 
 
-def _following(sidecar: Sidecar, follower: Follower, inboxes: list[Inbox]) -> dict[str, float]:
-    lag_bytes = follower.lag_bytes + sum(inbox.lag_bytes for inbox in inboxes)
+def _stand(sidecar: Sidecar, feeds: _Feeds) -> None:
+    sidecar.stands(feeds.places())
+    feeds.let_go(sidecar.needed)
+
+
+def _following(sidecar: Sidecar, feeds: _Feeds) -> dict[str, float]:
+    lag_bytes = feeds.follower.lag_bytes + sum(inbox.lag_bytes for inbox in feeds.inboxes)
     now_ns = sidecar.witness.seconds.now_ns
     lag_s = max(0.0, time.time() - now_ns / 1e9) if lag_bytes and now_ns else 0.0
-    rotations = {name: follower.counters[name] for name in ("rotations", "truncations")}
+    rotations = {name: feeds.follower.counters[name] for name in ("rotations", "truncations")}
     return {"lag_bytes": lag_bytes, "lag_s": round(lag_s, 3), **rotations}

@@ -73,6 +73,13 @@ class Inventory:
             said.append(AUTHENTICATES)
         return list(dict.fromkeys(said))
 
+    def has(self, ip: str) -> bool:
+        """Whether an asset, as far as is known by now, has this address, at any port."""
+        if any(networks.has(ip) for networks, _, _ in self._places):
+            return True
+        address = address_words(ip)
+        return any((high, low) == address for high, low, _ in self._named)
+
     def _note(self, endpoint: tuple[int, int, int], names: list[int], time_ns: int) -> None:
         known = self._named.get(endpoint, {})
         if not known and len(self._named) < MOST_NAMED:

@@ -55,12 +55,15 @@ class Keeper:
             raise
         self._saved_s = time.monotonic()
 
-    def save_now_and_then(self) -> None:
-        """Save when it is time."""
-        if time.monotonic() - self._saved_s >= self._interval_s:
-            self._saved_s = time.monotonic()
-            if self._may_save():
-                self.save()
+    def save_now_and_then(self) -> bool:
+        """Save when it is time, and say whether it was."""
+        if time.monotonic() - self._saved_s < self._interval_s:
+            return False
+        self._saved_s = time.monotonic()
+        if self._may_save():
+            self.save()
+            return True
+        return False
 
     def close(self) -> list[Problem]:
         """Save for the last time; what went wrong, now or before."""

@@ -16,6 +16,7 @@ from hbids.decode.engine import open_engine
 from hbids.eve.file import Place
 from hbids.eve.flows import FlowKey
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
+from hbids.eve.inbox import Mark
 from hbids.eve.lines import read_lines
 from hbids.eve.silence import silence
 from hbids.eve.slice import in_order
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hbids.facts import Finding
+    from hbids.pipeline.feedback import Feedback
     from hbids.state import Part
     from hbids.stats.history import History
 
@@ -37,8 +39,11 @@ __all__ = ["Sidecar"]
 
 _REMEMBERED = "eve"
 """The part of a state that says where reading stood."""
+_OFFENDERS = "offenders"
+"""And that which says of whom Suricata was told."""
 
-
+_LET_GO_S = 1.0
+"""How often a run without a state lets go of what it needs no more."""
 _CLOSED_TIMEOUT_NS = 1_000_000_000
 """Suricata says when a flow is over, and sends nothing after it."""
 _KINDS = ("alert", "packet", "frame", "tls", "flow", "netflow", "anomaly", "stats")
@@ -57,9 +62,10 @@ class Sidecar:
         state: str | os.PathLike[str] | None = None,
         history: bool = False,
         may_save: Callable[[], bool] | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
-        """``may_save`` says whether what was told is out. Raises EngineUnavailable and UserInputError as
-        :func:`~hbids.pipeline.replay` does."""
+        """``may_save`` says whether what was told is out; ``feedback`` tells Suricata of offenders. Raises
+        EngineUnavailable and UserInputError as :func:`~hbids.pipeline.replay` does."""
         config = config or Config()
         limits = replace(config.limits, closed_timeout_ns=min(_CLOSED_TIMEOUT_NS, config.limits.closed_timeout_ns))
         self._engine = open_engine(engine, limits)
@@ -67,9 +73,10 @@ class Sidecar:
         self._facts_sink = facts_sink
         self._limits = config.eve
         self._started = time.monotonic(), time.process_time()
-        self._final_place: tuple[int, list[Place]] | None = None
+        self._final_place: tuple[int, list[Place | Mark]] | None = None
         self._history = _new_history(config) if history else None
-        self._analysis = Analysis(config, self._tell, self._history)
+        self._feedback = feedback
+        self._analysis = Analysis(config, self._tell, self._history, self._look_for_offenders if feedback else None)
         self._judged: Counter[tuple[FlowKey, int]] = Counter()
         """Rows of heartbeats that were judged, by flow and its start, of flows that go on."""
         self._to_skip: dict[tuple[FlowKey, int], int] = {}
@@ -77,38 +84,55 @@ class Sidecar:
         self.witness = Witness(config.eve)
         self.sources: list[str] = []
         """What is read, for the summary."""
+        self.witness.seconds.on_over = self._judge_slices
         self.witness.quiet.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
         self.following: dict[str, float] = {}
         """How far reading is behind writing, and what it met, for the summary."""
-        self.places: list[Place] = []
+        self.places: list[Place | Mark] = []
         """Where the run before stood, by its state; then where this one stands."""
+        self.needed: list[Place | Mark] = []
+        """What lies behind these is still needed, should this run be cut short; what lies before is not."""
+        self._needed_s = time.monotonic()
+        self._may_let_go = may_save or (lambda: True)
+        self.until_ns = 0
+        """Time of the last event of the run before; 0 if nobody knows."""
         self._keeper = Keeper(state, self, config, may_save) if state is not None else None
 
-    def read(self, lines: bytes, places: list[Place] | None = None) -> None:
+    def read(self, lines: bytes, places: list[Place | Mark] | None = None) -> None:
         """Take whole lines; ``places`` says where reading stood before them."""
         self.witness.progress.place = self.counts["bytes"], self.places if places is None else places
         read_lines(lines, self.witness, self.counts)
-        self._judge()
+        self._judge_flows()
 
-    def stands(self, places: list[Place], *, save: bool = False) -> None:
+    def stands(self, places: list[Place | Mark], *, save: bool = False) -> None:
         """All before these places has been read. Saves the state when it is time, or at once; alerts are out by
         then."""
         self.places = places
+        is_safe = True
         if self._keeper and save:
             self._keeper.save()
         elif self._keeper:
-            self._keeper.save_now_and_then()
+            is_safe = self._keeper.save_now_and_then()
+        elif any(isinstance(place, Mark) for place in places):
+            is_safe = time.monotonic() - self._needed_s >= _LET_GO_S and self._may_let_go()
+        if is_safe:
+            self._needed_s = time.monotonic()
+            self.needed = self._safe_place()[1]
 
     def read_each_line_once(self) -> None:
         """What was judged by an earlier run is known by where that stood, and not by the flows that it counted."""
         self._analysis.statistics.take_all_as_new()
 
+    def read_on_within_flows(self) -> None:
+        """No line comes a second time, so that nothing of it was judged before."""
+        self._to_skip.clear()
+
     def rest(self) -> None:
-        """Nothing has come for a while: do not hold anything back."""
-        self.witness.release()
-        self._judge()
+        """Nothing has come for as long as anything is held back: hold it back no longer."""
+        self.witness.release(self._limits.hold_ns)
+        self._judge_flows()
 
     def silence(self) -> list[str]:
         """What Suricata should say and does not."""
@@ -121,15 +145,21 @@ class Sidecar:
     def adopt(self, config: Config) -> None:
         """Judge by another configuration from now on, one that :meth:`Config.reloaded` gave."""
         self._analysis.adopt(config)
+        if self._feedback:
+            self._feedback.spare(self._analysis.spares)
 
     def finish(self, problems: Iterable[Problem] = ()) -> Result:
         """Tell what remains to be told."""
         self._final_place = self._safe_place()
-        self.rest()
+        self.witness.release()
+        self._judge_flows()
         for facts in self._engine.finish():
             self._add(self.witness.corrected(facts))
         self._analysis.finish()
+        if self._feedback:
+            self._feedback.close()
         problems = [*problems, *(self._keeper.close() if self._keeper else [])]
+        self.needed = self._final_place[1] if self._keeper else self.places
         result = self._so_far()
         result.problems += problems
         return result
@@ -146,6 +176,8 @@ class Sidecar:
             "anomalies": self.witness.anomalies.by_name(),
             **self.following,
         }
+        if self._feedback:
+            result.totals["feedback"] = self._feedback.summary()
         result.totals["seconds"] = {
             "capture": self.witness.seconds.span_s,
             "wall": round(time.monotonic() - self._started[0], 6),
@@ -165,19 +197,24 @@ class Sidecar:
         judged = self._judged + Counter(self._to_skip)
         kept = {
             "places": [place._asdict() for place in places],
+            "until_ns": self.witness.seconds.now_ns or self.until_ns,
             "ended": [[flow_id, at - bytes_then] for flow_id, at in ended.items()],
             "judged": [
                 [*key.client, *key.server, key.protocol, start_ns, count] for (key, start_ns), count in judged.items()
             ],
         }
-        return self._analysis.parts() | {_REMEMBERED: kept}
+        offenders: dict[str, Part] = {_OFFENDERS: {"known": self._feedback.document()}} if self._feedback else {}
+        return self._analysis.parts() | {_REMEMBERED: kept} | offenders
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Go on where an earlier run ended."""
         self._analysis.restore(parts)
         kept = parts.get(_REMEMBERED)
         if isinstance(kept, dict):
-            self.places = [place for document in kept["places"] if (place := Place.of(document)) is not None]
+            self.places = [
+                place for document in kept["places"] if (place := Place.of(document) or Mark.of(document)) is not None
+            ]
+            self.until_ns = kept.get("until_ns", 0)
             self.witness.progress.ended = dict(kept["ended"])
             self.witness.progress.ignored = set(self.witness.progress.ended)
             self._to_skip = {
@@ -185,10 +222,14 @@ class Sidecar:
                 for client, port, server, service, protocol, start_ns, count in kept["judged"]
             }
 
-    def _safe_place(self) -> tuple[int, list[Place]]:
+        known = parts.get(_OFFENDERS)
+        if self._feedback and isinstance(known, dict):
+            self._feedback.restore(known["known"], self._analysis.spares)
+
+    def _safe_place(self) -> tuple[int, list[Place | Mark]]:
         while (oldest := self.witness.progress.oldest_place()) is not None:
             bytes_then: int = oldest[0]
-            places: list[Place] = oldest[1]
+            places: list[Place | Mark] = oldest[1]
             if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
                 return bytes_then, places
             self.witness.progress.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
@@ -196,12 +237,14 @@ class Sidecar:
 
     # --- events to findings ---
 
-    def _judge(self) -> None:
+    def _judge_slices(self) -> None:
         for piece in self.witness.slices():
             facts = [piece.facts()]
             if piece.frames:
                 facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
             self._add(self._unjudged(in_order(together(facts))))
+
+    def _judge_flows(self) -> None:
         nothing = Facts.empty()
         self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
 
@@ -229,6 +272,12 @@ class Sidecar:
         if self._facts_sink:
             self._facts_sink(facts)
         self._analysis.add(facts)
+        if self._feedback:
+            self._feedback.follow(facts.heartbeats, self._analysis.spares)
+
+    def _look_for_offenders(self, finding: Finding) -> None:
+        assert self._feedback is not None
+        self._feedback.take(finding, self.witness.told.evidence(finding.flow), self._analysis.spares)
 
     def _tell(self, finding: Finding) -> None:
         evidence = self.witness.told.evidence(finding.flow, finding.time_ns)
@@ -248,6 +297,7 @@ class Sidecar:
             eve_lines_too_long=self.counts["too_long"],
             eve_files_lost=self.counts["files_lost"],
             eve_lines_dropped=self.counts["dropped"],
+            eve_away_s=self.counts["away_s"],
         )
         return counters | dropped | self.witness.blindness.drops()
 

@@ -40,6 +40,14 @@ class Surroundings:
         """Whether endpoints with this address are ours."""
         return not self._home or self._home.has(ip)
 
+    def spares(self, ip: str) -> str:
+        """Why nothing may be done against this address: what it is of ours. Empty if nothing speaks for it."""
+        if self.scanners.has(ip):
+            return "authorized_scanner"
+        if self._home.has(ip):
+            return "home"
+        return "asset" if self._inventory.has(ip) else ""
+
     def mark(self, finding: Finding) -> None:
         """Put what belongs to the finding into its context."""
         flow, context = finding.flow, finding.context

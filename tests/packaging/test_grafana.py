@@ -24,6 +24,8 @@ def exported() -> dict[str, set[str]]:
     summary = hbids.replay(PCAPS / "scan_vuln_stafford.pcap").summary()
     summary["interfaces"] = {"eth1": {"kernel_packets": 1, "kernel_drops": 1, "kernel_ifdrops": 1}}
     summary["eve"] = {"lines": 1, "bytes": 1, "lag_bytes": 1}
+    counts = ("set", "set_again", "refreshed", "removed", "refused", "failures")
+    summary["feedback"] = {"works": True, "offenders": [], "held_back": {"home": 1}, **dict.fromkeys(counts, 1)}
     summary["drops"] = {"not_ip": 1}
     sinks = {"-": OutboxCounts(written=1, lost=1, queued=1, reconnects=1, failure="")}
     samples = [sample for family in families(summary, sinks, {"done": 1}) for sample in family.samples]

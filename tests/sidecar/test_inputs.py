@@ -1,21 +1,19 @@
-"""Lines that are brought: over sockets that Suricata connects to, through a pipe, from Redis."""
+"""Lines that are brought: over sockets that Suricata connects to, and through a pipe; test_redis.py has Redis."""
 
 from __future__ import annotations
 
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from hbids.config import Eve
 from hbids.eve.inbox import Inbox, open_inbox
 from hbids.eve.silence import silence
-from tests.conftest import PCAPS, require_tool, run_hbids
+from tests.conftest import PCAPS, run_hbids
 from tests.support.suricata import CONFIGURATION, CONTENT, eve_of, suricata
 
 TRY_S, MOST_TRIES = 0.02, 1_000
@@ -132,42 +130,3 @@ def test_silence_is_told(lines: int, events: dict[str, int], told: list[str]) ->
     missed = silence(lines, events)
     assert len(missed) == len(told)
     assert all(word in text for word, text in zip(told, missed, strict=True))
-
-
-@pytest.fixture
-def redis_client(tmp_path: Path) -> Iterator[redis.Redis]:
-    """Of a server on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [require_tool("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server, redis.Redis(port=port) as client:
-        eventually(lambda: _answers(client), wanted=True)
-        yield client
-        server.terminate()
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
-
-
-@pytest.mark.parametrize("mode", ["list", "rpush", "stream"])
-def test_what_suricata_left_in_redis_is_taken(redis_client: redis.Redis, mode: str) -> None:
-    port, got = redis_client.connection_pool.connection_kwargs["port"], bytearray()
-    inbox = opened(f"redis://127.0.0.1:{port}/suricata?mode={mode}")
-    for number in range(3):
-        line = b'{"n":%d}' % number
-        if mode != "stream":
-            (redis_client.lpush if mode == "list" else redis_client.rpush)("suricata", line)
-        else:
-            redis_client.xadd("suricata", {"eve": line})
-
-    def read() -> bytes:
-        got.extend(b"".join(inbox.read()))
-        return bytes(got)
-
-    eventually(read, b'{"n":0}\n{"n":1}\n{"n":2}\n')
-    inbox.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hbids.pipeline.sidecar import Sidecar
 from tests.conftest import PCAPS, REPOSITORY
 from tests.support.suricata import eve_of
 
@@ -33,14 +35,14 @@ TRY_S, MOST_TRIES = 0.05, 2_000
 class Process:
     """``hbids sidecar`` at work in a directory."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, source: str = "eve.json") -> None:
+        self._directory, self._source = directory, source
         (directory / "hbids.yaml").write_text(SAVE_OFTEN)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "hbids", "sidecar", "--config", "hbids.yaml", "--state", "state"]
-        command += ["--eve", "alerts.json", "--summary", "summary.json", "eve.json"]
+        command += ["--eve", "alerts.json", "--summary", "summary.json", self._source]
         self._process = subprocess.Popen(
             command,
             cwd=self._directory,
@@ -91,6 +93,33 @@ def lines() -> list[bytes]:
     """In the order of time, as Suricata would have written them."""
     logs = sorted(eve_of(PCAPS / name).read_bytes() for name in CAPTURES)
     return [line for log in logs for line in log.splitlines(keepends=True)]
+
+
+def told_in_pieces(lines: list[bytes], count: int) -> list[str]:
+    """Alerts of a sidecar that gets so many lines at a time."""
+    told: list[str] = []
+    sidecar = Sidecar(on_finding=lambda finding: told.append(finding.context["alert_id"]))
+    sidecar.read_each_line_once()
+    for start in range(0, len(lines), count):
+        sidecar.read(b"".join(lines[start : start + count]))
+    sidecar.finish()
+    return told
+
+
+def a_minute_later(line: bytes) -> bytes:
+    """Another flow that does the same, over the same ports."""
+    line = re.sub(rb"(T\d\d:)(\d\d)", lambda found: found[1] + b"%02d" % (int(found[2]) + 1), line)
+    return re.sub(rb'"flow_id":(\d+)', lambda found: b'"flow_id":%d' % (int(found[1]) + 1), line)
+
+
+@pytest.mark.parametrize("name", ["reverse_pacemaker_client_vuln.pcap", "scan_vuln_stafford.pcap"])
+def test_what_is_told_does_not_depend_on_how_many_lines_are_read_at_once(name: str) -> None:
+    once = eve_of(PCAPS / name).read_bytes().splitlines(keepends=True)
+    lines = [*once, *map(a_minute_later, once)]
+    expected = told_in_pieces(lines, 1)
+    assert len(expected) > 3
+    for count in (10, 1_000):
+        assert told_in_pieces(lines, count) == expected
 
 
 def undisturbed(lines: list[bytes], directory: Path) -> list[str]:

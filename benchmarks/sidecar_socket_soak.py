@@ -1,0 +1,107 @@
+"""``python -m benchmarks.sidecar_socket_soak``: a live Suricata, attacks on its wire, its events in a file and over a
+stream socket, and a sidecar at each. Suricata is ended and started again while it is attacked, by SIGTERM and by
+SIGKILL in turn, and once, between two attacks, the sidecar at the socket is killed. In the end both must have told the
+same alerts, each once, and all that the socket did not bring must have been written while nobody listened. Needs root,
+Suricata and tcpreplay."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Failed
+from benchmarks.sidecar_soak import CAPTURES, CONTENT, PATIENCE_S, Sidecar, catch_up, compare, prepare, send, suricata
+from benchmarks.wire import Wire, open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__: list[str] = []
+
+SOCKET = "eve.socket"
+UNTIL_FLOWS_ARE_OVER_S = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rounds; 1 when the alerts differ or something is missing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sidecar_socket_soak", description=__doc__)
+    parser.add_argument("--restarts", type=int, default=6, metavar="N", help="of Suricata, in each of two halves")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    args = parser.parse_args(arguments)
+    try:
+        with open_wire() as wire, tempfile.TemporaryDirectory() as folder:
+            return _Soak(wire, Path(folder), random.Random(args.seed)).run(args.restarts)  # noqa: S311  no secret
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+class _Soak:
+    def __init__(self, wire: Wire, folder: Path, dice: random.Random) -> None:
+        self._wire, self._folder, self._dice = wire, folder, dice
+        self._fragment = folder / "both.yaml"
+        self._fragment.write_text(_both_outputs((CONTENT / "hbids.yaml").read_text(), folder / SOCKET))
+        prepare(wire, folder)
+
+    def run(self, restarts: int) -> int:
+        file = Sidecar(self._folder, "file")
+        at_socket = Sidecar(self._folder, "socket", f"unix_stream:{self._folder / SOCKET}")
+        for sidecar in (file, at_socket):
+            sidecar.start()
+        time.sleep(3)
+        self._process = suricata(self._wire, self._folder, self._fragment)
+        try:
+            self._attack(restarts)
+            at_socket.end(signal.SIGKILL)
+            written_before = self._lines_written()
+            time.sleep(3)
+            at_socket.start()
+            time.sleep(3)
+            missed = self._lines_written() - written_before
+            self._attack(restarts)
+        finally:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(PATIENCE_S)
+        catch_up(file, at_socket)
+        for sidecar in (file, at_socket):
+            sidecar.end(signal.SIGTERM)
+        away_s = at_socket.summary()["drops"].get("eve_away_s", 0)
+        what = f"{2 * restarts} restarts of Suricata, {missed} lines missed in the {away_s} s that nobody listened"
+        return compare(file.alerts(), at_socket.alerts(), what) or int(away_s == 0)
+
+    def _attack(self, restarts: int) -> None:
+        """Send captures, and restart Suricata meanwhile; until all flows are over."""
+        for number in range(restarts):
+            sent = send(self._wire, CAPTURES[number % len(CAPTURES)], 4)
+            time.sleep(self._dice.uniform(0, 2))
+            self._process.send_signal((signal.SIGTERM, signal.SIGKILL)[number % 2])
+            self._process.wait(PATIENCE_S)
+            self._process = suricata(self._wire, self._folder, self._fragment)
+            if sent.wait(PATIENCE_S) != 0:
+                raise Failed(f"tcpreplay ended with {sent.returncode}")
+            if send(self._wire, CAPTURES[number % len(CAPTURES)], 2).wait(PATIENCE_S) != 0:
+                raise Failed("tcpreplay failed")
+        time.sleep(UNTIL_FLOWS_ARE_OVER_S)
+
+    def _lines_written(self) -> int:
+        return (self._folder / "eve.json").read_bytes().count(b"\n")
+
+
+def _both_outputs(fragment: str, socket: Path) -> str:
+    """What hbids ships, with its output twice: into a file, and over a socket."""
+    begin = fragment.index("  - eve-log:")
+    end = fragment.index("\n# With dots")
+    output = fragment[begin:end]
+    again = output.replace("filetype: regular", "filetype: unix_stream")
+    again = again.replace("filename: eve.json", f"filename: {socket}")
+    return fragment[:end] + again + fragment[end:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
