@@ -32,12 +32,12 @@ _CLIENT_NETWORK = 10 << 24
 class Connections:
     """The state of ``count`` TCP connections, each from an address of its own to one of 256 servers."""
 
-    def __init__(self, count: int, random: np.random.Generator) -> None:
+    def __init__(self, count: int, random: np.random.Generator, server_port: int = 443) -> None:
         self._random = random
         clients = _CLIENT_NETWORK + random.choice(1 << 24, count, replace=False)
         servers = _SERVER_NETWORK + random.integers(_SERVERS, size=count)
         self._address = (clients, servers)
-        self._port = (random.integers(32_768, 61_000, count), np.full(count, 443))
+        self._port = (random.integers(32_768, 61_000, count), np.full(count, server_port))
         self._sequence = list(random.integers(1 << 32, size=(2, count)))
         self._clock_ms = random.integers(1 << 31, size=(2, count))
         self._last_clock_ms = np.zeros((2, count), np.int64)

@@ -336,7 +336,10 @@ class Eve:
     of for longest goes first."""
 
     sessions: int = field(default=131_072, metadata={"least": 64})
-    """``tls`` events that wait for a heartbeat of their flow, about 3 KB each; the oldest is told of first."""
+    """``tls`` events that wait for a heartbeat of their flow, 1 to 3 KB each; the oldest is told of first."""
+
+    session_bytes_total: int = 256 << 20
+    """What they may have in all, since certificates can make them long; the oldest is told of first."""
 
     session_wait_ns: int = 10 * _SECOND_NS
     """How long they wait: attacks ask within a second of the hello, and what is exposed shall be told soon."""

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes the native engine, target by target, and both engines against each other: `tools/fuzz.sh [SECONDS]`, 120 in all
-# unless told. What it finds lies in rust/fuzz/artifacts; see docs/fuzzing.md.
+# Fuzzes the native engine and sieve, target by target, and both engines against each other: `tools/fuzz.sh [SECONDS]`,
+# 120 in all unless told. What it finds lies in rust/fuzz/artifacts; see docs/fuzzing.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-120}
 python=${PYTHON:-.venv/bin/python}
 fuzz=rust/fuzz
-targets=(frame stream tls dtls capture engine)
+targets=(frame stream tls dtls capture engine eve)
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo 'not fuzzed: cargo-fuzz is missing; `cargo install cargo-fuzz --locked` brings it'
@@ -31,7 +31,7 @@ done
 printf '\n--- both engines, %d s\n' $((2 * share))
 mkdir -p "$fuzz/captures"
 for target in "${targets[@]}"; do
-    [ "$target" = capture ] || # its inputs are files already, most of them broken
+    [ "$target" = capture ] || [ "$target" = eve ] || # files already, most of them broken; and no packets
         HBIDS_FUZZ_CAPTURES=$fuzz/captures cargo fuzz run "${options[@]}" "$target" -- -runs=0 -verbosity=0
 done
 "$python" -m tools.fuzz_engines --seconds $((2 * share)) "$fuzz/captures"

@@ -1,7 +1,8 @@
 """``python -m tools.fuzz_seeds DIR``: what the fuzz targets begin with, in a folder for each.
 
 The seeds are the shipped captures, and every batch that the tests of decoding feed to an engine: they hold more kinds
-of traffic than any capture does. How each target reads its input stands at the top of rust/fuzz/fuzz_targets/*.rs.
+of traffic than any capture does; and some lines of EVE. How each target reads its input stands at the top of
+rust/fuzz/fuzz_targets/*.rs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hbids.config import Limits
 from hbids.decode.reference import ReferenceEngine
 from hbids.decode.reference.frame import FrameReader
 from hbids.decode.reference.layers import Datagram, Segment
+from tests.support import eve_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -177,6 +179,15 @@ def capture_seeds() -> Iterator[bytes]:
         yield from (bytes([size]) + data[:length] for size in (7, 255) for length in (300, SEED_BYTES))
 
 
+def eve_seeds() -> Iterator[bytes]:
+    """Lines of some flows; before them which flow is known, and how long blocks are."""
+    session, end = eve_lines.tls, eve_lines.flow
+    lines = [session(1), end(1), session(2, 1, "-15"), end(3, 2, vlan='"vlan":[1,2],'), session(2, 3), end(2, 9)]
+    lines += [b'{"event_type":"alert","flow_id":1}\n', end(5, app='"app_proto":"http",'), session(5)]
+    yield from (bytes([known, size]) + b"".join(lines) for known in (0, 1, 5) for size in (1, 250))
+    yield from (b"\x01\x01" + line for line in lines)
+
+
 def write(folder: Path, seeds: Iterable[bytes]) -> None:
     """Each once, named after its content."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +207,8 @@ def main() -> None:
     for target, seed in makers.items():
         write(folder / target, map(seed, batches))
     write(folder / "capture", [*capture_seeds(), *(b"\xff" + engine_seed(batch)[len(HOW) :] for batch in batches[::9])])
-    for target in (*makers, "capture"):
+    write(folder / "eve", eve_seeds())
+    for target in (*makers, "capture", "eve"):
         print(f"{target}: {len(list((folder / target).iterdir()))} seeds")
 
 

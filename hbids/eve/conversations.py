@@ -46,8 +46,6 @@ class Conversations:
         self._counters = counters
         self.events = 0
         """That were read so far."""
-        self.others: set[int] = set()
-        """Flows that are not TLS by Suricata's word."""
         self._open: OrderedDict[int, Conversation] = OrderedDict()
         self._waiting: OrderedDict[int, int] = OrderedDict()
         """Those of them that hold something back, in the order in which they began to; how many events were read
@@ -90,9 +88,9 @@ class Conversations:
 
     def end(self, flow_id: int) -> Conversation | None:
         """The flow is over; nothing is held back of it any longer."""
-        self.others.discard(flow_id)
         conversation = self._open.pop(flow_id, None)
         if conversation is not None:
+            self._quiet.join(flow_id)
             self._play(flow_id, conversation)
         return conversation
 
@@ -113,24 +111,23 @@ class Conversations:
     # --- inside ---
 
     def _begin(self, flow_id: int, event: Mapping[str, Any], time_ns: int) -> Conversation | None:
+        told_from = self._progress.forget(flow_id)
         woken = self._quiet.wake(flow_id)
-        place = self._progress.forget(flow_id)
-        key, session = woken or (key_of(object_of(event, "flow"), event) or key_by_way(event), None)
+        key, session, place = woken or (key_of(object_of(event, "flow"), event) or key_by_way(event), None, told_from)
         if key is None:
             return None
         conversation = Conversation(*key, start_ns=time_ns, tls=session)
         conversation.word("tls" if session else "")
         self._make_room()
-        if session is None:
-            self.others.add(flow_id)
         self._progress.begin(key, place)
+        self._quiet.leave(flow_id)
         self._open[flow_id] = conversation
         return conversation
 
     def _make_room(self) -> None:
         if len(self._open) >= self._limits.flows:
             flow_id, oldest = self._open.popitem(last=False)
-            self.others.discard(flow_id)
+            self._quiet.join(flow_id)
             self._counters["eve_flows_evicted"] += 1
             self._play(flow_id, oldest)
             self._seconds.emit(oldest.end(self._seconds.now_ns))

@@ -30,7 +30,7 @@ class Progress:
         self.ignored: set[int] = set()
         """Flows of which an earlier run has said all, though it did not say how far it had read."""
         self._since: dict[FlowKey | int, Any] = {}
-        """Where the flows began of which something is still to come; those that only wait, by flow_id."""
+        """Where the flows began of which something is still to come; those of which only a session is, by flow_id."""
 
     def __bool__(self) -> bool:
         """Something is still to come of some flow."""

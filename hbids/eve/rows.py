@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hbids.eve.sieve import SIFTED_DTYPE
 from hbids.facts import (
     ABSENT,
     FLOW_DTYPE,
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from hbids.eve.hello import TlsSession
     from hbids.facts import Rows
 
-__all__ = ["flow_row", "place", "session_row"]
+__all__ = ["flow_row", "flow_rows", "place", "session_row"]
+
+_TCP = 6
 
 
 def _packed(address: str) -> bytes:
@@ -49,6 +52,20 @@ def session_row(key: FlowKey, vlan: tuple[int, ...], flow_id: int, session: TlsS
     for name in ("ja3", "ja3s", "ja4"):
         row[name] = getattr(session, name).encode()
     return row
+
+
+def flow_rows(sifted: Rows, first_flow_id: int) -> Rows:
+    """Rows of :data:`~hbids.eve.sieve.SIFTED_DTYPE`, shape (n,), as rows of :data:`~hbids.facts.FLOW_DTYPE`, numbered
+    from there. They know no records."""
+    rows = np.zeros(len(sifted), FLOW_DTYPE)
+    rows["flow_id"] = np.arange(first_flow_id, first_flow_id + len(sifted))
+    for name in SIFTED_DTYPE.names or ():
+        rows[name] = sifted[name]
+    rows["protocol"], rows["transport"] = _TCP, Transport.TLS
+    for way in ("to_server", "to_client"):
+        rows[f"min_ttl_{way}"] = rows[f"max_ttl_{way}"] = ABSENT
+        rows[f"last_record_ns_{way}"] = NEVER_NS
+    return rows
 
 
 def flow_row(

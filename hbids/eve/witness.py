@@ -4,12 +4,14 @@ facts."""
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from hbids.eve import hearsay, sizes
 from hbids.eve.anomalies import Anomalies, heartbeat_sid
 from hbids.eve.blindness import Blindness
-from hbids.eve.bulk import FLOW_LINE, HEAD
 from hbids.eve.conversations import Conversations
 from hbids.eve.flows import MOST_COUNT, MOST_PORT, TCP, FlowKey, counts_of, key_of, way_of
 from hbids.eve.hello import session_of
@@ -19,13 +21,14 @@ from hbids.eve.progress import Progress
 from hbids.eve.quiet import OwnFlowIds, QuietFlows
 from hbids.eve.seconds import LINK_TYPE_ETHERNET, Seconds
 from hbids.eve.segment import find_segment
+from hbids.eve.sieve import Stop
 from hbids.eve.told import Told, key_of_row
 from hbids.eve.values import address_of, bytes_of, number_of, object_of, text_of, time_ns_of
 from hbids.eve.values import time_ns as parse_time
 from hbids.facts import Direction, EndReason, Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hbids.config import Eve
     from hbids.eve.conversation import Conversation
@@ -38,16 +41,18 @@ _OUR_SIDS = range(1_016_900, 1_017_000)
 _HELLOS = (1016920, *range(1016930, 1016934))
 """Those of them that tell of hellos; the others tell of heartbeats."""
 _OUR_OVERFLOW, _OUR_INVALID, _OUR_MISMATCH = 1016910, 1016911, 1016912
-_SECONDS_DIGITS = len("2026-11-23T17:50:59")
+_TIME_AT = len('{"timestamp":"')
+_TIME_END = _TIME_AT + len("2026-11-23T17:50:59.567938+0000")
+"""Of lines that look as Suricata writes them."""
 
 
 class Witness:
     """Takes events, gives frames and rows. Bounded by ``limits``; whatever is not used is counted."""
 
-    def __init__(self, limits: Eve) -> None:
+    def __init__(self, limits: Eve, engine: str, *, tells_all: bool = False) -> None:
+        """``engine`` names the engine whose sieve is taken. ``tells_all``: rows of all sessions are wanted, not only of
+        those that heartbeats concern."""
         self.counters: Counter[str] = Counter()
-        self.kinds: Counter[str] = Counter()
-        """Events that were read, by type; see :func:`~hbids.eve.silence.silence`."""
         self.told = Told(2 * limits.flows)
         self.blindness = Blindness()
         self.anomalies = Anomalies()
@@ -55,12 +60,14 @@ class Witness:
         self.progress = Progress()
         self.seconds = Seconds()
         own = OwnFlowIds()
-        self.quiet = QuietFlows(limits, self.seconds, self.progress, own, self.counters)
+        self.quiet = QuietFlows(limits, engine, self.seconds, self.progress, own, self.counters, tells_all=tells_all)
         self._own_flow_ids = own
         self._conversations = Conversations(
             limits, self.seconds, self.progress, self.told, self.quiet, own, self.counters
         )
-        self._moment = b""
+        self._kinds: Counter[str] = Counter()
+        self._events = 0
+        """That were parsed."""
         self._readers: dict[str, Callable[[Mapping[str, Any], int], None]] = {
             "alert": self._read_alert,
             "packet": self._read_packet,
@@ -72,7 +79,43 @@ class Witness:
             "stats": self._read_stats,
         }
 
+    @property
+    def kinds(self) -> Counter[str]:
+        """Events that were read, by type; see :func:`~hbids.eve.silence.silence`."""
+        return self._kinds + Counter(self.quiet.events)
+
     # --- in ---
+
+    def ignore(self, flow_ids: Iterable[int]) -> None:
+        """An earlier run has said all of these flows."""
+        self.progress.ignored = set(flow_ids)
+        for flow_id in flow_ids:
+            self.quiet.leave(flow_id)
+
+    def read(self, lines: bytes, end: int) -> None:
+        """Take whole lines, whatever they hold; those that end behind ``end`` are left out."""
+        self.quiet.begin_block()
+        at = 0
+        while (found := self.quiet.sift(lines, at, end))[0] != Stop.END:
+            stop, start, behind = found
+            self._conversations.events = self._events + sum(self.quiet.events.values())
+            if stop == Stop.SECOND:
+                at = start
+                self._see(parse_time(lines[start + _TIME_AT : start + _TIME_END].decode()) or 0)
+            else:
+                at = behind
+                self._take_line(lines[start:behind])
+
+    def _take_line(self, line: bytes) -> None:
+        """Whatever stands before its first brace is left out."""
+        try:
+            event = orjson.loads(line[max(0, line.find(b"{")) :])
+        except orjson.JSONDecodeError:
+            event = None
+        if isinstance(event, dict):
+            self.take(event)
+        else:
+            self.counters["eve_lines_broken"] += 1
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take one event, whatever it holds."""
@@ -83,55 +126,15 @@ class Witness:
             self.counters["eve_events_ignored"] += 1
             return
         if self.progress.ignored and self.progress.is_over(event):
+            if kind == "flow":
+                self.quiet.join(event["flow_id"])
             return
-        self._count(kind)
+        self._kinds[kind] += 1
+        self._events += 1
+        self._conversations.events += 1
         if kind != "stats":  # which have the clock on the wall, also over old captures
             self._see(time_ns)
         reader(event, time_ns)
-
-    def take_tls(self, line: bytes) -> bool:
-        """Take a line that is a ``tls`` event, if it looks as Suricata writes it."""
-        head = HEAD.match(line)
-        if head is None or not self._is_quiet(flow_id := int(head[2])):
-            return False
-        self._count("tls")
-        self._see_moment(head[1])
-        self.quiet.take_tls_line(flow_id, line)
-        return True
-
-    def take_flow(self, line: bytes) -> bool:
-        """Take a line that is a ``flow`` event of TLS, likewise."""
-        found = FLOW_LINE.match(line)
-        if found is None or not self._is_quiet(flow_id := int(found[2])):
-            return False
-        self._count("flow")
-        self._see_moment(found[1])
-        self.quiet.take_flow_line(flow_id, found.groups())
-        return True
-
-    def _is_quiet(self, flow_id: int) -> bool:
-        """Nothing but what its session and its end look like matters of a flow."""
-        return flow_id not in self._conversations and flow_id not in self.progress.ignored
-
-    @property
-    def knows_other_flows(self) -> bool:
-        """Of some that have shown a heartbeat Suricata does not say that they are TLS."""
-        return bool(self._conversations.others)
-
-    def knows(self, flow_id: int) -> bool:
-        """Whether more about this flow matters."""
-        return flow_id in self._conversations or flow_id in self.quiet
-
-    def _count(self, kind: str) -> None:
-        self._conversations.events += 1
-        self.kinds[kind] += 1
-
-    def _see_moment(self, moment: bytes) -> None:
-        if moment[:_SECONDS_DIGITS] != self._moment:
-            self._moment = moment[:_SECONDS_DIGITS]
-            time_ns = parse_time(moment.decode())
-            if time_ns is not None:
-                self._see(time_ns)
 
     def _see(self, time_ns: int) -> None:
         if self.seconds.strikes(time_ns):
@@ -174,6 +177,13 @@ class Witness:
         self.quiet.release()
         self.seconds.close(tick=bool(self.progress), silent_ns=silent_ns)
 
+    def oldest_place(self, start: int) -> Any:
+        """Where reading must begin again, so that nothing is lost that is known of flows now, but for what was read
+        before ``start``; None: where it is."""
+        self.progress.forget_places(start)
+        places = (self.progress.oldest_place(), self.quiet.oldest_place(start))
+        return min((place for place in places if place is not None), key=itemgetter(0), default=None)
+
     def _end(self, key: FlowKey | int) -> None:
         """All is said of a flow."""
         self.progress.forget(key)
@@ -188,8 +198,8 @@ class Witness:
         if sid not in _OUR_SIDS and sid not in hearsay.EVENTS:
             return  # of something else, or of nobody knows what
         packet = bytes_of(event, "packet")
-        self.kinds["heartbeat alerts"] += 1
-        self.kinds["with packet"] += bool(packet)
+        self._kinds["heartbeat alerts"] += 1
+        self._kinds["with packet"] += bool(packet)
         found = self._conversations.of(event, time_ns)
         if found is not None:
             flow_id, conversation = found
@@ -204,8 +214,6 @@ class Witness:
         conversation.said_invalid |= sid == _OUR_INVALID or sid in hearsay.INVALID
         conversation.said_leak |= sid == _OUR_MISMATCH or sid in hearsay.LEAKED
         conversation.word(app_protocol)
-        if app_protocol == "tls":
-            self._conversations.others.discard(flow_id)
 
     def _read_packet(self, event: Mapping[str, Any], time_ns: int) -> None:
         frame = _frame(event, bytes_of(event, "packet"), time_ns)
@@ -251,8 +259,6 @@ class Witness:
             self._end_conversation(key, conversation, max(counts.start_ns, time_ns_of(flow, "end") or time_ns))
         elif text_of(event, "app_proto") == "tls":
             self.quiet.take_flow(flow_id, key, event, time_ns)
-        else:
-            self._conversations.others.discard(flow_id)
 
     def _end_conversation(self, key: FlowKey, conversation: Conversation, end_ns: int) -> None:
         told = self.told.of(key)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hbids.capture import Problem
 from hbids.capture.inflate import BrokenStreamError
-from hbids.capture.source import open_source
+from hbids.capture.source import Source, open_source
 from hbids.eve.file import Place
 from hbids.eve.follow import Follower
 from hbids.eve.inbox import Inbox, Mark, open_inbox
-from hbids.eve.lines import LineCutter
+from hbids.eve.lines import LineWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_on", "read_once"]
 
+_BLOCK_BYTES = 1 << 22
+"""What is judged at once: flows by the thousand, since each time costs as much as some hundred of them."""
 _POLL_S = 0.1
 _SILENT_S = 60.0
 """After so long, what has not come is missed aloud."""
@@ -39,26 +41,36 @@ def read_once(
     problems = []
     for path in inputs:
         try:
-            source = open_source(path)
+            source = open_source(path, _BLOCK_BYTES)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             problems.append(Problem("error", path, None, f"cannot be read, {why}: give the path of an eve.json"))
             continue
         sidecar.sources.append(path)
-        cutter = LineCutter(limits.line_bytes)
-        taken = 0
+        cut = LineWindow(limits.line_bytes)
         try:
-            while (window := source.advance(taken)) and not (stop is not None and stop()):
-                taken = len(window)
-                sidecar.read(cutter.push(window))
-            sidecar.read(cutter.finish())
+            _read_source(source, cut, sidecar, stop)
         except (OSError, BrokenStreamError) as error:
             problems.append(Problem("error", path, source.bytes_read(), f"cannot be read on, {error}"))
         finally:
             source.close()
-        sidecar.counts["too_long"] += cutter.too_long
+        sidecar.counts["too_long"] += cut.too_long
     problems += [Problem("warning", ", ".join(sidecar.sources), None, text) for text in sidecar.silence()]
     return sidecar.finish(problems)
+
+
+def _read_source(source: Source, cut: LineWindow, sidecar: Sidecar, stop: Callable[[], bool] | None) -> None:
+    rest_bytes = taken = 0
+    while (window := source.advance(taken)) and not (stop is not None and stop()):
+        if len(window) == rest_bytes:  # the last line lacks its end
+            sidecar.read(window + b"\n")
+            return
+        start, taken = cut.whole(window)
+        rest_bytes = len(window) - taken
+        if start:
+            sidecar.read(window[start:taken])
+        elif taken:
+            sidecar.read(window, end=taken)
 
 
 def read_on(

@@ -17,7 +17,6 @@ from hbids.eve.file import Place
 from hbids.eve.flows import FlowKey
 from hbids.eve.hearsay import UNKNOWN_LENGTHS
 from hbids.eve.inbox import Mark
-from hbids.eve.lines import read_lines
 from hbids.eve.silence import silence
 from hbids.eve.slice import in_order
 from hbids.eve.told import key_of_row
@@ -81,11 +80,10 @@ class Sidecar:
         """Rows of heartbeats that were judged, by flow and its start, of flows that go on."""
         self._to_skip: dict[tuple[FlowKey, int], int] = {}
         """So many of them an earlier run has judged."""
-        self.witness = Witness(config.eve)
+        self.witness = Witness(config.eve, self._engine.name, tells_all=facts_sink is not None or history)
         self.sources: list[str] = []
         """What is read, for the summary."""
         self.witness.seconds.on_over = self._judge_slices
-        self.witness.quiet.tells_all = facts_sink is not None or history
         self.counts: Counter[str] = Counter(lines=0, bytes=0)
         """Of what was read."""
         self.following: dict[str, float] = {}
@@ -100,10 +98,13 @@ class Sidecar:
         """Time of the last event of the run before; 0 if nobody knows."""
         self._keeper = Keeper(state, self, config, may_save) if state is not None else None
 
-    def read(self, lines: bytes, places: list[Place | Mark] | None = None) -> None:
-        """Take whole lines; ``places`` says where reading stood before them."""
+    def read(self, lines: bytes, places: list[Place | Mark] | None = None, *, end: int | None = None) -> None:
+        """Take whole lines, up to ``end`` if that is given; ``places`` says where reading stood before them."""
+        end = len(lines) if end is None else end
         self.witness.progress.place = self.counts["bytes"], self.places if places is None else places
-        read_lines(lines, self.witness, self.counts)
+        self.witness.read(lines, end)
+        self.counts["bytes"] += end
+        self.counts["lines"] = self.witness.quiet.lines
         self._judge_flows()
 
     def stands(self, places: list[Place | Mark], *, save: bool = False) -> None:
@@ -168,7 +169,11 @@ class Sidecar:
         result = Result(self._engine.name, list(self.sources), history=self._history)
         result.endpoints = self._analysis.endpoints()
         result.totals = totals(self._analysis, result.endpoints, self._counters())
-        result.totals["tls_sessions"] += self.witness.quiet.totals["tls_sessions"]
+        quiet = self.witness.quiet.totals
+        result.totals["tls_sessions"] += quiet["tls_sessions"]
+        if quiet["tls13_sessions"]:
+            drops = result.totals["drops"]
+            drops["tls13_sessions"] = drops.get("tls13_sessions", 0) + quiet["tls13_sessions"]
         result.totals["eve"] = {
             "lines": self.counts["lines"],
             "bytes": self.counts["bytes"],
@@ -216,7 +221,7 @@ class Sidecar:
             ]
             self.until_ns = kept.get("until_ns", 0)
             self.witness.progress.ended = dict(kept["ended"])
-            self.witness.progress.ignored = set(self.witness.progress.ended)
+            self.witness.ignore(self.witness.progress.ended)
             self._to_skip = {
                 (FlowKey((client, port), (server, service), protocol), start_ns): count
                 for client, port, server, service, protocol, start_ns, count in kept["judged"]
@@ -227,13 +232,10 @@ class Sidecar:
             self._feedback.restore(known["known"], self._analysis.spares)
 
     def _safe_place(self) -> tuple[int, list[Place | Mark]]:
-        while (oldest := self.witness.progress.oldest_place()) is not None:
-            bytes_then: int = oldest[0]
-            places: list[Place | Mark] = oldest[1]
-            if self.counts["bytes"] - bytes_then <= self._limits.reread_bytes:
-                return bytes_then, places
-            self.witness.progress.forget_places(self.counts["bytes"] - self._limits.reread_bytes)
-        return self.counts["bytes"], self.places
+        oldest: tuple[int, list[Place | Mark]] | None = self.witness.oldest_place(
+            max(0, self.counts["bytes"] - self._limits.reread_bytes)
+        )
+        return oldest or (self.counts["bytes"], self.places)
 
     # --- events to findings ---
 
@@ -293,7 +295,6 @@ class Sidecar:
         engine = {name: count for name, count in self._engine.counters().items() if name not in ("not_ip", "flows")}
         counters = engine | {name: self.witness.quiet.totals[name] for name in ("packets", "bytes", "flows")}
         dropped = self.witness.counters + Counter(
-            eve_lines_broken=self.counts["broken"],
             eve_lines_too_long=self.counts["too_long"],
             eve_files_lost=self.counts["files_lost"],
             eve_lines_dropped=self.counts["dropped"],
