@@ -2,7 +2,7 @@
 //! to, and what counts as sealed.
 
 use crate::flow::Flow;
-use crate::heartbeat::LastRecord;
+use crate::flow_row::Counts;
 use crate::layers::Datagram;
 use crate::openvpn_packet::{
     is_control, is_hard_reset, is_hard_reset_of_client, may_be_first, may_open, recognise, replay_id_of_sealed,
@@ -384,49 +384,10 @@ impl Flow {
     }
 }
 
-/// What a flow row counts of one direction's records.
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) records: [u32; 5],
-    pub(crate) small_record_bytes: [u32; 3],
-    pub(crate) bulk_record_bytes: [u64; 2],
-    pub(crate) heartbeats: u32,
-    pub(crate) last_record: LastRecord,
-}
-
-impl Counts {
-    fn add(&mut self, flow: &Flow, side: usize) {
-        let own = &flow.sides[side];
-        for (total, count) in self.records.iter_mut().zip(own.records) {
-            *total = total.saturating_add(count);
-        }
-        for (total, bytes) in self.small_record_bytes.iter_mut().zip(own.small_record_bytes) {
-            *total = total.saturating_add(bytes);
-        }
-        for (total, bytes) in self.bulk_record_bytes.iter_mut().zip(own.bulk_record_bytes) {
-            *total = total.saturating_add(bytes);
-        }
-        if let Some(heartbeats) = flow.heartbeats.as_ref() {
-            self.heartbeats = self.heartbeats.saturating_add(heartbeats.counts[side]);
-            self.last_record = self.last_record.max(heartbeats.last_records[side]);
-        }
-    }
-}
-
 impl Flow {
     /// Whether TLS was found in OpenVPN.
     pub(crate) fn is_tls_in_openvpn(&self) -> bool {
         self.openvpn.as_ref().is_some_and(|vpn| vpn.is_tls())
-    }
-
-    /// Of all sessions on this flow.
-    pub(crate) fn counts(&self, side: usize) -> Counts {
-        let mut counts = Counts::default();
-        counts.add(self, side);
-        for session in self.openvpn.iter().flat_map(|vpn| vpn.sessions()) {
-            counts.add(session, side);
-        }
-        counts
     }
 
     /// The session within is over: what it has counted stays.
