@@ -7,7 +7,8 @@ packet belongs to, with ``radius`` and ``eap``), ``flow_table`` (which flow), ``
 (segments), ``stream`` (bytes in order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos
 and state), ``hello`` (their fields and fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out).
 OpenVPN leaves before ``record`` and ``datagram``: its packets (``openvpn_stream`` finds them in TCP, ``openvpn_packet``
-reads them) go through ``openvpn`` (which session) and ``reliable`` (order) to walkers of records of their own.
+reads them) go through ``openvpn`` (which session), ``openvpn_channel`` (one session) and ``reliable`` (order) to
+walkers of records of their own.
 """
 
 from __future__ import annotations

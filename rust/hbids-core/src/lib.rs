@@ -22,6 +22,7 @@ mod layers;
 mod link;
 mod network;
 mod openvpn;
+mod openvpn_channel;
 mod openvpn_packet;
 mod openvpn_stream;
 mod radius;
