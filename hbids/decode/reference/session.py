@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hbids.decode.reference.heartbeat import Heartbeats, Message
+from hbids.decode.reference.heartbeat import Heartbeats
+from hbids.decode.reference.heartbeat_message import Message
+from hbids.decode.reference.heartbeat_row import HeartbeatRows, message_fields
 from hbids.decode.reference.hello import (
     FULL_FRAGMENT,
     ClientHello,
@@ -46,8 +48,8 @@ __all__ = ["Session", "SessionFlow"]
 
 TLS_1_3, DTLS_1_3 = 0x0304, 0xFEFC
 MESSAGE_HEADER_BYTES = 4  # handshake type and 24-bit length
-CLIENT_HELLO_BYTES, HELD_ROW_BYTES = 768, 256
-"""What the native engine needs to remember a ClientHello, at most, and for a row held back."""
+CLIENT_HELLO_BYTES = 768
+"""What the native engine needs to remember a ClientHello, at most."""
 
 
 class SessionFlow(Protocol):
@@ -119,7 +121,7 @@ class Session:
         self.server_said_hello = False
         self._session_written = False
         self._negotiated: dict[str, int | bytes] = dict(NOTHING_NEGOTIATED)
-        self._held: list[bytes] = []
+        self._heartbeat_rows = HeartbeatRows(run)
 
     def held_bytes(self) -> int:
         """What hellos in the making hold (in the native engine what grows has room for as much again), what waits for
@@ -131,7 +133,7 @@ class Session:
             + (CLIENT_HELLO_BYTES if waits_for_row else 0)
             + self._upgrade.held_bytes()
             + self.heartbeats.held_bytes()
-            + len(self._held) * HELD_ROW_BYTES
+            + self._heartbeat_rows.held_bytes()
         )
 
     # --- records (RecordReader) ---
@@ -191,7 +193,7 @@ class Session:
     def not_tls(self, side: int) -> None:
         """What was taken for records is forgotten."""
         self.heartbeats.end()
-        self._drop_held()
+        self._heartbeat_rows.drop()
         self.heartbeats = Heartbeats(self._run, self)
         self.records[side] = [0] * len(CONTENT_TYPES)
         self.record_bytes[side] = [0] * len(CONTENT_TYPES)
@@ -487,63 +489,27 @@ class Session:
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""
-        payload = padding = ABSENT
-        if message.claimed_length != ABSENT:
-            carried = max(0, message.bytes_seen - 3)
-            payload = min(message.claimed_length, carried)
-            padding = carried - payload
-        writer = self._run.rows.heartbeats
-        row = writer.pack(
-            {
-                **self._flow.endpoint_fields(),
-                **self._flow.so_far_fields(),
-                **self._negotiated,
-                "time_ns": message.time_ns,
-                "end_time_ns": message.end_time_ns,
-                "message_id": message.message_id,
-                "transport": self.transport,
-                "direction": self._flow.direction(side),
-                "protection": message.protection,
-                "kind": message.kind,
-                "phase": message.phase,
-                "is_final": is_final,
-                "gap": message.gap,
-                "midstream": self._hello_may_be_missed,
-                "message_type": message.message_type,
-                "record_version": message.record_version,
-                "record_length": message.record_length,
-                "bytes_seen": message.bytes_seen,
-                "records": message.records,
-                "claimed_length": message.claimed_length,
-                "payload_present": payload,
-                "padding_present": padding,
-                "answers_message": message.request.message_id,
-                "request_record_length": message.request.record_length,
-                "request_claimed_length": message.request.claimed_length,
-            }
-        )
-        if self.is_tls:
-            writer.append(row)
-        elif len(self._held) < self._run.limits.held_heartbeats:
-            self._held.append(row)
-        else:
-            self._run.counters["held_heartbeats_dropped"] += 1
+        fields = {
+            **self._flow.endpoint_fields(),
+            **self._flow.so_far_fields(),
+            **self._negotiated,
+            **message_fields(message),
+            "transport": self.transport,
+            "direction": self._flow.direction(side),
+            "is_final": is_final,
+            "midstream": self._hello_may_be_missed,
+        }
+        self._heartbeat_rows.write(fields, is_tls=self.is_tls)
 
     def _release_held(self) -> None:
-        if self._held and self.is_tls:
-            for row in self._held:
-                self._run.rows.heartbeats.append(row)
-            self._held = []
-
-    def _drop_held(self) -> None:
-        if self._held:
-            self._run.counters["heartbeats_without_tls"] += len(self._held)
-            self._held = []
+        """The flow may be known to be TLS now."""
+        if self.is_tls:
+            self._heartbeat_rows.release()
 
     def end(self) -> None:
         """The flow is over."""
         self.heartbeats.end()
-        self._drop_held()
+        self._heartbeat_rows.drop()
         if self.said_hello and not self._session_written:
             self._write_session(NO_SERVER_HELLO)
 

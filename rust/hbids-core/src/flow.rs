@@ -3,7 +3,7 @@
 //!
 //! The methods of [`Flow`] live in the module of their concern: `tcp` (segments), `stream` (bytes in order), `record` (TLS
 //! records), `datagram` (DTLS records), `openvpn` (TLS in its control channel), `eap` (TLS in pieces), `session` (hellos
-//! and state), `heartbeat` (messages), `flow_row` (what is told of it).
+//! and state), `heartbeat` (messages), `flow_row` and `heartbeat_row` (what is told).
 
 use crate::datagram::Datagrams;
 use crate::dialogue::{Dialogue, DIALOGUE_BYTES};

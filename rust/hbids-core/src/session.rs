@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::flow::{Flow, NOT_SEEN};
+use crate::heartbeat_message::Protection;
 use crate::hello::{ClientHello, Fingerprints, ServerHello, ABSENT, FULL_FRAGMENT};
 use crate::layers::NO_VLAN;
 use crate::record::{
@@ -519,6 +520,43 @@ impl Flow {
         if known.handshake.iter().any(|bytes| !bytes.is_empty()) {
             self.hello = Some(known);
         }
+    }
+
+    // --- heartbeats ---
+
+    /// Sealed from ChangeCipherSpec on, or as the record's epoch says. None where that may be missing.
+    pub(crate) fn protection(&self, side: usize) -> Option<Protection> {
+        if self.sides[side].sealed {
+            Some(Protection::Sealed)
+        } else if self.is_dtls() {
+            Some(Protection::Clear)
+        } else {
+            let hello_missed = self.hello_may_be_missed && !self.said_hello;
+            let change_missed = self.sides[side].lost && self.sides[1 - side].changed_cipher;
+            if hello_missed || change_missed {
+                None
+            } else {
+                Some(Protection::Clear)
+            }
+        }
+    }
+
+    /// RFC 6520 section 3. The numbers are those of `hbids.facts.Phase`.
+    pub(crate) fn phase(&self) -> u8 {
+        if self.sides.iter().all(|side| side.changed_cipher) {
+            3
+        } else if self.server_said_hello {
+            2
+        } else {
+            let answers_missed = !self.is_dtls() && self.may_have_missed(1 - self.client());
+            u8::from(!(self.hello_may_be_missed || answers_missed))
+        }
+    }
+
+    /// Requests of a side that was joined late, lost bytes, or was not captured.
+    pub(crate) fn may_have_missed(&self, side: usize) -> bool {
+        let side = &self.sides[side];
+        self.midstream || side.lost || side.has_lost() || side.packets == 0
     }
 
     /// The flow is over.
