@@ -4,11 +4,12 @@ the native engine is not installed.
 A frame goes through the modules in this order: ``frame`` (its layers, each in its module: ``link``, ``network``,
 ``tunnel``, ``transport``, ``eapol``), ``fragment`` (IP fragments put together), ``conversations`` (which one an EAP
 packet belongs to, with ``radius`` and ``eap``), ``flow_table`` (which flow), ``flow`` (both directions), ``tcp``
-(segments), ``stream`` (bytes in order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos
-and state), ``hello`` (their fields and fingerprints), ``heartbeat`` (messages, with ``heartbeat_pairing``: which
-answers which), ``flow_row`` and ``heartbeat_row`` (what is told), ``rows`` (out). OpenVPN leaves before ``record`` and
-``datagram``: its packets (``openvpn_stream`` finds them in TCP, ``openvpn_packet`` reads them) go through ``openvpn``
-(which session), ``openvpn_channel`` (one session) and ``reliable`` (order) to walkers of records of their own.
+(segments), ``stream`` (bytes in order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (who
+seals, and whether it is TLS), ``handshake`` (hellos), ``hello`` (their fields and fingerprints), ``heartbeat``
+(messages, with ``heartbeat_pairing``: which answers which), ``flow_row`` and ``heartbeat_row`` (what is told), ``rows``
+(out). OpenVPN leaves before ``record`` and ``datagram``: its packets (``openvpn_stream`` finds them in TCP,
+``openvpn_packet`` reads them) go through ``openvpn`` (which session), ``openvpn_channel`` (one session) and
+``reliable`` (order) to walkers of records of their own.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from struct import Struct
 from typing import NamedTuple, Protocol
 
+from hbids.decode.reference.handshake import Handshake
 from hbids.decode.reference.hello import MINIMUM_BYTES
 from hbids.decode.reference.record import (
     CHANGE_CIPHER_SPEC,
@@ -53,12 +54,10 @@ _HEADER = Struct(">BHH6sH")
 
 
 class DatagramReader(Protocol):
-    """Who is told about records and hellos."""
+    """Who is told about records, and about hellos that cannot be read."""
 
     said_hello: bool
     """Whether either side sent a hello since the flow began."""
-    server_said_hello: bool
-    """Whether the session at hand was answered."""
 
     @property
     def is_tls(self) -> bool:
@@ -90,9 +89,6 @@ class DatagramReader(Protocol):
 
     def say_hello(self, side: int) -> None:
         """A hello that cannot be read."""
-
-    def read_hello(self, side: int, message_type: int, body: bytes) -> None:
-        """A whole ClientHello or ServerHello."""
 
     def asked_for_cookie(self, side: int) -> None:
         """A HelloVerifyRequest."""
@@ -182,9 +178,10 @@ class Pieces:
 class DatagramWalker:
     """Walks the datagrams of both directions of a flow."""
 
-    def __init__(self, run: Run, reader: DatagramReader) -> None:
+    def __init__(self, run: Run, reader: DatagramReader, handshake: Handshake) -> None:
         self._run = run
         self._reader = reader
+        self._handshake = handshake
         self._windows = [[Window(), Window()], [Window(), Window()]]
         """By side, then clear and sealed."""
         self._hellos: list[dict[tuple[int, int, int], Pieces]] = [{}, {}]
@@ -268,7 +265,7 @@ class DatagramWalker:
 
     def _begins_anew(self, record: Record, body: bytes) -> bool:
         """Whether a record whose number was used before begins another session's numbers."""
-        if record.epoch or record.content_type != HANDSHAKE or not self._reader.server_said_hello:
+        if record.epoch or record.content_type != HANDSHAKE or not self._handshake.server_said_hello:
             return False
         fragment = body[FRAGMENT_HEADER_BYTES:]
         return (
@@ -306,7 +303,7 @@ class DatagramWalker:
         self._hellos[side].pop(message, None)
         if message_type == CLIENT_HELLO:
             self._meet_client(random_of(whole))
-        self._reader.read_hello(side, message_type, whole)
+        self._handshake.read(side, message_type, whole)
 
     def _put_together(self, side: int, message: tuple[int, int, int], offset: int, data: bytes) -> bytes | None:
         """All bytes of a message that comes in pieces, once they are there."""
@@ -325,7 +322,7 @@ class DatagramWalker:
         return whole
 
     def _meet_client(self, random: bytes) -> None:
-        if self._reader.server_said_hello and random != self._client_random:
+        if self._handshake.server_said_hello and random != self._client_random:
             self._reader.renew()
             for windows in self._windows:
                 windows[0] = Window()

@@ -70,7 +70,7 @@ class Flow:
         readers = self._walkers if isinstance(packet, EapPacket) else self._packet_walkers
         self.streams = [Stream(run, reader) for reader in readers]
         self.connection = Connection(run, self, self.streams, self._walkers, self._packet_walkers)
-        self._datagrams = DatagramWalker(run, self.session)
+        self._datagrams = DatagramWalker(run, self.session, self.session.handshake)
         self._conversing = Conversing(run, self.streams)
         self._is_eap = isinstance(packet, EapPacket)
         if self._is_eap and not self.midstream:

@@ -51,10 +51,12 @@ NO_RECORD = LastRecord(NEVER_NS, 0)
 class HeartbeatFlow(Protocol):
     """What messages need of their flow."""
 
-    fragment_bytes: int
-    """Largest plaintext of a record."""
     messages_span_records: bool
     """Whether a message may be cut into several records."""
+
+    @property
+    def fragment_bytes(self) -> int:
+        """Largest plaintext of a record."""
 
     def protection(self, side: int) -> Protection | None:
         """Whether this side has begun to seal; None when the flow was joined too late to tell."""

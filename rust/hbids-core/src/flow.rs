@@ -2,14 +2,15 @@
 //! since a span port shows millions.
 //!
 //! The methods of [`Flow`] live in the module of their concern: `tcp` (segments), `stream` (bytes in order), `record` (TLS
-//! records), `datagram` (DTLS records), `openvpn` (TLS in its control channel), `eap` (TLS in pieces), `session` (hellos
-//! and state), `heartbeat` (messages), `flow_row` and `heartbeat_row` (what is told).
+//! records), `datagram` (DTLS records), `openvpn` (TLS in its control channel), `eap` (TLS in pieces), `session` (who
+//! seals, and whether it is TLS), `handshake` (hellos), `heartbeat` (messages), `flow_row` and `heartbeat_row` (what is told).
 
 use crate::datagram::Datagrams;
 use crate::dialogue::{Dialogue, DIALOGUE_BYTES};
 use crate::eap::{Conversing, Eap, CONVERSING_BYTES};
 use crate::flow_key::Key;
 use crate::flow_table::Place;
+use crate::handshake::{Hello, NO_SUITE, NO_VERSION};
 use crate::heartbeat::Heartbeats;
 use crate::hello::FULL_FRAGMENT;
 use crate::layers::Carried;
@@ -19,7 +20,7 @@ use crate::openvpn_packet::is_data;
 use crate::record::Mode;
 use crate::rows::Table;
 use crate::run::Run;
-use crate::session::{Hello, NO_SUITE, NO_VERSION, TRANSPORT_DTLS, TRANSPORT_TLS};
+use crate::session::{TRANSPORT_DTLS, TRANSPORT_TLS};
 use crate::side::Side;
 use crate::transport::SYN;
 use crate::upgrade_words::TlsStart;

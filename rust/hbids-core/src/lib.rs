@@ -16,6 +16,7 @@ mod flow_row;
 mod flow_table;
 mod fragment;
 mod frame;
+mod handshake;
 mod heartbeat;
 mod heartbeat_message;
 mod heartbeat_pairing;
