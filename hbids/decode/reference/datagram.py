@@ -11,11 +11,11 @@ id (RFC 9146) are recognised and counted, but not read: their type is sealed.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from struct import Struct
 from typing import NamedTuple, Protocol
 
 from hbids.decode.reference.handshake import Handshake
+from hbids.decode.reference.handshake_fragments import Pieces
 from hbids.decode.reference.hello import MINIMUM_BYTES
 from hbids.decode.reference.record import (
     CHANGE_CIPHER_SPEC,
@@ -46,8 +46,8 @@ MOST_HELLOS = 4
 """Hellos in the making in one direction: real clients make one at a time."""
 MOST_RUNS = 256
 """Runs of a hello that were begun out of order; reordering on the way makes a few."""
-DATAGRAMS_BYTES, PIECES_BYTES, RUN_BYTES = 512, 512, 96
-"""What the native engine needs beside the bytes themselves: a flow's windows, each hello, each run."""
+DATAGRAMS_BYTES = 512
+"""What the native engine needs beside hellos in the making."""
 RANDOM_AT, RANDOM_BYTES = 2, 32
 
 _HEADER = Struct(">BHH6sH")
@@ -129,50 +129,6 @@ class Window:
             return False
         self._seen |= bit
         return True
-
-
-class Pieces:
-    """A message put together from fragments in any order; of bytes that come twice the first copy counts.
-
-    What has come stands in runs. A run grows only at its end, so that no order of fragments makes bytes move again and
-    again.
-    """
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        """Sorted."""
-        self._runs: list[bytearray] = []
-        self._covered = 0
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def held_bytes(self) -> int:
-        """With what the native engine needs beside the bytes; there, what grows has room for as much again."""
-        return PIECES_BYTES + 2 * self._covered + len(self._runs) * RUN_BYTES
-
-    def add(self, offset: int, data: bytes) -> None:
-        """Add a fragment."""
-        at, end = offset, offset + len(data)
-        while at < end:
-            index = bisect_right(self._starts, at)
-            covered_to = self._starts[index - 1] + len(self._runs[index - 1]) if index else 0
-            if covered_to > at:
-                at = covered_to
-                continue
-            until = min(end, self._starts[index]) if index < len(self._starts) else end
-            new = data[at - offset : until - offset]
-            if index and covered_to == at:
-                self._runs[index - 1] += new
-            else:
-                self._starts.insert(index, at)
-                self._runs.insert(index, bytearray(new))
-            self._covered += len(new)
-            at = until
-
-    def whole(self, length: int) -> bytes | None:
-        """All bytes, once there is no hole."""
-        return b"".join(self._runs) if self._covered == length else None
 
 
 class DatagramWalker:

@@ -17,6 +17,7 @@ mod flow_table;
 mod fragment;
 mod frame;
 mod handshake;
+mod handshake_fragments;
 mod heartbeat;
 mod heartbeat_message;
 mod heartbeat_pairing;
