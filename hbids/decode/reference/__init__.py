@@ -3,11 +3,13 @@ the native engine is not installed.
 
 A frame goes through the modules in this order: ``frame`` (its layers, each in its module: ``link``, ``network``,
 ``tunnel``, ``transport``, ``eapol``), ``fragment`` (IP fragments put together), ``conversations`` (which one an EAP
-packet belongs to, with ``radius`` and ``eap``), ``flow`` (which connection), ``stream`` (bytes in order) and
-``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (hellos and state), ``hello`` (their fields and
-fingerprints), ``heartbeat`` (messages and which answers which), ``rows`` (out). OpenVPN leaves before ``record`` and
-``datagram``: its packets (``openvpn_stream`` finds them in TCP, ``openvpn_packet`` reads them) go through ``openvpn``
-(which session) and ``reliable`` (order) to walkers of records of their own.
+packet belongs to, with ``radius`` and ``eap``), ``flow_table`` (which flow), ``flow`` (both directions), ``tcp``
+(segments), ``stream`` (bytes in order) and ``record`` (TLS records) or ``datagram`` (DTLS records), ``session`` (who
+seals, and whether it is TLS), ``handshake`` (hellos), ``hello`` (their fields and fingerprints), ``heartbeat``
+(messages, with ``heartbeat_pairing``: which answers which), ``flow_row`` and ``heartbeat_row`` (what is told), ``rows``
+(out). OpenVPN leaves before ``record`` and ``datagram``: its packets (``openvpn_stream`` finds them in TCP,
+``openvpn_packet`` reads them) go through ``openvpn`` (which session), ``openvpn_channel`` (one session) and
+``reliable`` (order) to walkers of records of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 from hbids.config import Limits
 from hbids.decode.engine import FINISH_STEP_FLOWS
 from hbids.decode.reference.conversations import Conversations
-from hbids.decode.reference.flow import FlowTable
+from hbids.decode.reference.flow_table import FlowTable
 from hbids.decode.reference.fragment import Fragments
 from hbids.decode.reference.frame import FrameReader
 from hbids.decode.reference.layers import Datagram, Eapol, Fragment

@@ -11,10 +11,11 @@ id (RFC 9146) are recognised and counted, but not read: their type is sealed.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from struct import Struct
 from typing import NamedTuple, Protocol
 
+from hbids.decode.reference.handshake import Handshake
+from hbids.decode.reference.handshake_fragments import Pieces
 from hbids.decode.reference.hello import MINIMUM_BYTES
 from hbids.decode.reference.record import (
     CHANGE_CIPHER_SPEC,
@@ -45,20 +46,18 @@ MOST_HELLOS = 4
 """Hellos in the making in one direction: real clients make one at a time."""
 MOST_RUNS = 256
 """Runs of a hello that were begun out of order; reordering on the way makes a few."""
-DATAGRAMS_BYTES, PIECES_BYTES, RUN_BYTES = 512, 512, 96
-"""What the native engine needs beside the bytes themselves: a flow's windows, each hello, each run."""
+DATAGRAMS_BYTES = 512
+"""What the native engine needs beside hellos in the making."""
 RANDOM_AT, RANDOM_BYTES = 2, 32
 
 _HEADER = Struct(">BHH6sH")
 
 
 class DatagramReader(Protocol):
-    """Who is told about records and hellos."""
+    """Who is told about records, and about hellos that cannot be read."""
 
     said_hello: bool
     """Whether either side sent a hello since the flow began."""
-    server_said_hello: bool
-    """Whether the session at hand was answered."""
 
     @property
     def is_tls(self) -> bool:
@@ -90,9 +89,6 @@ class DatagramReader(Protocol):
 
     def say_hello(self, side: int) -> None:
         """A hello that cannot be read."""
-
-    def read_hello(self, side: int, message_type: int, body: bytes) -> None:
-        """A whole ClientHello or ServerHello."""
 
     def asked_for_cookie(self, side: int) -> None:
         """A HelloVerifyRequest."""
@@ -135,56 +131,13 @@ class Window:
         return True
 
 
-class Pieces:
-    """A message put together from fragments in any order; of bytes that come twice the first copy counts.
-
-    What has come stands in runs. A run grows only at its end, so that no order of fragments makes bytes move again and
-    again.
-    """
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        """Sorted."""
-        self._runs: list[bytearray] = []
-        self._covered = 0
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def held_bytes(self) -> int:
-        """With what the native engine needs beside the bytes; there, what grows has room for as much again."""
-        return PIECES_BYTES + 2 * self._covered + len(self._runs) * RUN_BYTES
-
-    def add(self, offset: int, data: bytes) -> None:
-        """Add a fragment."""
-        at, end = offset, offset + len(data)
-        while at < end:
-            index = bisect_right(self._starts, at)
-            covered_to = self._starts[index - 1] + len(self._runs[index - 1]) if index else 0
-            if covered_to > at:
-                at = covered_to
-                continue
-            until = min(end, self._starts[index]) if index < len(self._starts) else end
-            new = data[at - offset : until - offset]
-            if index and covered_to == at:
-                self._runs[index - 1] += new
-            else:
-                self._starts.insert(index, at)
-                self._runs.insert(index, bytearray(new))
-            self._covered += len(new)
-            at = until
-
-    def whole(self, length: int) -> bytes | None:
-        """All bytes, once there is no hole."""
-        return b"".join(self._runs) if self._covered == length else None
-
-
 class DatagramWalker:
     """Walks the datagrams of both directions of a flow."""
 
-    def __init__(self, run: Run, reader: DatagramReader) -> None:
+    def __init__(self, run: Run, reader: DatagramReader, handshake: Handshake) -> None:
         self._run = run
         self._reader = reader
+        self._handshake = handshake
         self._windows = [[Window(), Window()], [Window(), Window()]]
         """By side, then clear and sealed."""
         self._hellos: list[dict[tuple[int, int, int], Pieces]] = [{}, {}]
@@ -268,7 +221,7 @@ class DatagramWalker:
 
     def _begins_anew(self, record: Record, body: bytes) -> bool:
         """Whether a record whose number was used before begins another session's numbers."""
-        if record.epoch or record.content_type != HANDSHAKE or not self._reader.server_said_hello:
+        if record.epoch or record.content_type != HANDSHAKE or not self._handshake.server_said_hello:
             return False
         fragment = body[FRAGMENT_HEADER_BYTES:]
         return (
@@ -306,7 +259,7 @@ class DatagramWalker:
         self._hellos[side].pop(message, None)
         if message_type == CLIENT_HELLO:
             self._meet_client(random_of(whole))
-        self._reader.read_hello(side, message_type, whole)
+        self._handshake.read(side, message_type, whole)
 
     def _put_together(self, side: int, message: tuple[int, int, int], offset: int, data: bytes) -> bytes | None:
         """All bytes of a message that comes in pieces, once they are there."""
@@ -325,7 +278,7 @@ class DatagramWalker:
         return whole
 
     def _meet_client(self, random: bytes) -> None:
-        if self._reader.server_said_hello and random != self._client_random:
+        if self._handshake.server_said_hello and random != self._client_random:
             self._reader.renew()
             for windows in self._windows:
                 windows[0] = Window()

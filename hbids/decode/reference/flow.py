@@ -1,27 +1,15 @@
-"""Flows: both directions of a TCP connection, of an exchange of UDP datagrams or of an EAP conversation, and the table
-that bounds how many are held.
-
-A flow is its two endpoints; VLAN tags are recorded but do not tell flows apart (the two directions may be tagged
-differently). Flows wait in four lists by what is known of them. Each list has its own idle time; a flow is looked at
-when it has been listed for that long, and listed anew if it was active since: it ends between one and two idle times
-after its last packet, and nothing is moved for a packet. When the table is full, the first flow of the first list that
-has one goes, unless it was active since it was listed (then the next one's turn comes, for a few). The same happens
-among those that hold something when all flows together hold too much.
-"""
+"""One flow: both directions of a TCP connection, of an exchange of UDP datagrams or of an EAP conversation."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
 from enum import IntEnum
-from itertools import islice
 from struct import pack
-from typing import NamedTuple
 
 from hbids.decode.reference.conversations import EapPacket
 from hbids.decode.reference.datagram import DatagramWalker
-from hbids.decode.reference.doubt import Doubtful, Reason
 from hbids.decode.reference.eap import CONVERSING_BYTES, FAILURE, SUCCESS, Conversing, Eap
+from hbids.decode.reference.flow_key import Key, Packet
+from hbids.decode.reference.flow_row import write_row
 from hbids.decode.reference.layers import Datagram, Segment
 from hbids.decode.reference.openvpn import OpenVpn
 from hbids.decode.reference.openvpn_packet import is_data
@@ -30,33 +18,14 @@ from hbids.decode.reference.record import RecordWalker
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.session import Session
 from hbids.decode.reference.stream import Stream
-from hbids.decode.reference.transport import ACK, FIN, PROTOCOL_TCP, PROTOCOL_UDP, RST, SYN, URG
-from hbids.facts import ABSENT, Direction, EndReason, TlsStart, Transport
+from hbids.decode.reference.tcp import Connection
+from hbids.decode.reference.transport import SYN
+from hbids.facts import Direction, EndReason, TlsStart, Transport
 
-__all__ = ["FlowTable"]
+__all__ = ["Flow", "Standing"]
 
-SWEEP_NS = 1_000_000_000
-SECOND_CHANCES = 8
-"""Flows that were active since they were listed, passed over when one must go."""
-REUSE_IDLE_NS = 2_000_000_000
-"""Where only one side was captured, a SYN with a new sequence number replaces a flow idle for this long."""
 MOST_CHECKPOINTS = 0xFFFF_FFFF
 """Of one flow: with one a second, 136 years of them."""
-RST_WINDOW = 1 << 20
-"""How far from the expected byte a reset may be and still be believed."""
-
-Endpoint = tuple[bytes, int]
-Packet = Segment | Datagram | EapPacket
-
-
-class Key(NamedTuple):
-    """What tells flows apart."""
-
-    endpoints: tuple[Endpoint, Endpoint]
-    protocol: int
-    """IP protocol number."""
-    conversation: int = 0
-    """Of EAP over RADIUS, where the same endpoints have many."""
 
 
 class Standing(IntEnum):
@@ -90,21 +59,19 @@ class Flow:
         self.packets = [0, 0]
         self.bytes = [0, 0]
         self.ttls: list[tuple[int, int] | None] = [None, None]
-        self._fin_seen = [False, False]
-        self._first_fin: int | None = None
-        """Which side began the end."""
         transport = Transport.DTLS if isinstance(packet, Datagram) else Transport.TLS
         start = TlsStart.UNKNOWN if self.midstream else TlsStart.DIRECT
         if isinstance(packet, EapPacket):
             start = TlsStart.EAP
         self.session = Session(run, self, transport, midstream=self.midstream, start=start)
         self._walkers = [RecordWalker(run, self.session, side) for side in (0, 1)]
-        self._vpn = OpenVpn(run, self)
-        self._packet_walkers = [PacketWalker(run, self, self._vpn, self._walkers[side], side) for side in (0, 1)]
+        self.vpn = OpenVpn(run, self)
+        self._packet_walkers = [PacketWalker(run, self, self.vpn, self._walkers[side], side) for side in (0, 1)]
         readers = self._walkers if isinstance(packet, EapPacket) else self._packet_walkers
-        self._streams = [Stream(run, reader) for reader in readers]
-        self._datagrams = DatagramWalker(run, self.session)
-        self._conversing = Conversing(run, self._streams)
+        self.streams = [Stream(run, reader) for reader in readers]
+        self.connection = Connection(run, self, self.streams, self._walkers, self._packet_walkers)
+        self._datagrams = DatagramWalker(run, self.session, self.session.handshake)
+        self._conversing = Conversing(run, self.streams)
         self._is_eap = isinstance(packet, EapPacket)
         if self._is_eap and not self.midstream:
             for walker in self._walkers:
@@ -129,7 +96,7 @@ class Flow:
 
     def has_lost(self, side: int) -> bool:
         """Whether bytes of this side were acknowledged that the capture lacks."""
-        return self._streams[side].lost_until is not None
+        return self.streams[side].lost_until is not None
 
     # --- packets ---
 
@@ -137,24 +104,7 @@ class Flow:
         """Whether this packet begins a new connection, or conversation, between the same endpoints."""
         if isinstance(packet, EapPacket):
             return self._conversing.is_begun_anew_by(packet.eap)
-        return isinstance(packet, Segment) and packet.flags & SYN != 0 and self._is_replaced_by_syn(side, packet)
-
-    def _is_replaced_by_syn(self, side: int, segment: Segment) -> bool:
-        """Only by one that the other side agrees to, since it would ignore a decoy."""
-        own, other = self._streams[side], self._streams[1 - side]
-        if own.initial_seq == segment.seq or not own.started:
-            return False
-        if segment.flags & ACK:
-            asked = other.initial_seq is not None and segment.ack == (other.initial_seq + 1) & 0xFFFF_FFFF
-            in_use = own.initial_seq is not None or not self._walkers[side].at_first_byte
-            return asked and in_use
-        has_agreed = self.packets[1 - side] > 0 and other.started
-        idle = self._run.time_ns - self.end_ns >= REUSE_IDLE_NS
-        if self.closed is EndReason.FIN or (not has_agreed and (self.closed or not self.has_payload or idle)):
-            return True
-        own.initial_seq = segment.seq  # of the new connection, should the other side agree
-        self._run.counters["syn_ignored"] += 1
-        return False
+        return isinstance(packet, Segment) and packet.flags & SYN != 0 and self.connection.is_replaced_by(side, packet)
 
     def packet(self, side: int, packet: Packet, wire_bytes: int) -> None:
         """Count a packet and read what it carries."""
@@ -165,7 +115,7 @@ class Flow:
             low, high = self.ttls[side] or (packet.ttl, packet.ttl)
             self.ttls[side] = min(low, packet.ttl), max(high, packet.ttl)
         if isinstance(packet, Segment):
-            self._segment(side, packet)
+            self.connection.segment(side, packet)
         elif isinstance(packet, EapPacket):
             self._eap(side, packet.eap)
         else:
@@ -174,113 +124,30 @@ class Flow:
         due = min(due, MOST_CHECKPOINTS)
         if due > self._checkpoints:
             self._checkpoints = due
-            self._write(EndReason.CHECKPOINT)
+            write_row(self._run, self, EndReason.CHECKPOINT)
 
     def _datagram(self, side: int, datagram: Datagram) -> None:
         matters = self.has_payload and not is_data(datagram.payload)
-        if self._streams[side].credit.has_wrong_checksum(datagram, matters=matters):
+        if self.streams[side].credit.has_wrong_checksum(datagram, matters=matters):
             self._run.counters["datagrams_refused"] += 1
             return
-        if not self._vpn.datagram(side, datagram.payload, datagram.length):
+        if not self.vpn.datagram(side, datagram.payload, datagram.length):
             self._datagrams.feed(side, datagram.payload, datagram.length)
-        self.has_payload = self._datagrams.seems_dtls or any(self._vpn.speaks)
-
-    def _segment(self, side: int, segment: Segment) -> None:
-        own = self._streams[side]
-        if segment.flags & SYN:
-            self._synchronise(side, segment)
-        has_payload = segment.length > 0 and segment.flags & (ACK | SYN | RST) == ACK
-        doubt = self._doubt(side, segment, has_payload=has_payload)
-        if segment.flags & ACK:
-            self._acknowledge(1 - side, segment)
-            self._settle(1 - side)  # what is acknowledged was there before
-        if has_payload:
-            self._payload(side, segment, doubt)
-        elif segment.length:
-            self._run.counters["payloads_ignored"] += 1
-        if segment.flags & FIN:
-            if self._first_fin is None:
-                self._first_fin = side
-            self._fin_seen[side] = True
-            if all(self._fin_seen) and self.closed is None:
-                self.closed = EndReason.FIN
-        if segment.flags & RST and (not own.started or own.is_near(segment.seq, RST_WINDOW)):
-            self.closed = EndReason.RST
-        for each in (side, 1 - side):
-            self._streams[each].check_hole()
-            self._settle(each)
-
-    def _doubt(self, side: int, segment: Segment, *, has_payload: bool) -> Reason:
-        """Why its receiver may refuse a segment. Only payload is doubted; checksums of what is skipped anyway are not
-        looked at."""
-        own, other = self._streams[side], self._streams[1 - side]
-        in_order = segment.seq == own.next_seq
-        matters = has_payload and not (in_order and self._packet_walkers[side].skips(segment.length))
-        has_wrong_checksum = own.credit.has_wrong_checksum(segment, matters=matters)
-        if not has_payload:
-            return Reason.NONE
-        doubt = Reason.CHECKSUM if has_wrong_checksum else Reason.NONE
-        _, highest_ttl = self.ttls[side] or (segment.ttl, segment.ttl)
-        if own.credit.has_low_ttl(segment.ttl, highest_ttl):
-            doubt |= Reason.TTL
-        if self.packets[1 - side] and other.is_unseen(segment.ack):
-            doubt |= Reason.FUTURE_ACK
-        return doubt
-
-    def _synchronise(self, side: int, segment: Segment) -> None:
-        self.set_client(1 - side if segment.flags & ACK else side)
-        stream, walker = self._streams[side], self._walkers[side]
-        # An acknowledgement of the other side may have started the stream before; its SYN knows better.
-        if not stream.started or (stream.initial_seq is None and walker.at_first_byte):
-            walker.start()
-            stream.start(segment.seq + 1)
-            stream.initial_seq = segment.seq
-
-    def _acknowledge(self, side: int, segment: Segment) -> None:
-        stream, walker = self._streams[side], self._walkers[side]
-        # Where the stream begins, the other side's SYN knows better than a SYN of its own, which may be a decoy.
-        if not self.midstream and (not stream.started or (segment.flags & SYN and walker.at_first_byte)):
-            walker.start()
-            stream.start(segment.ack)
-        stream.acknowledge(segment.ack)
-
-    def _payload(self, side: int, segment: Segment, doubt: Reason) -> None:
-        self.has_payload = True
-        stream = self._streams[side]
-        if not stream.started:
-            stream.start(segment.seq)
-        if doubt:
-            stream.doubt(Doubtful(segment.seq, segment.length, segment.payload, doubt, segment.ttl, segment.ack))
-            return
-        if segment.flags & URG:
-            stream.urgent_seq = (segment.seq + max(segment.urgent - 1, 0)) & 0xFFFF_FFFF
-        if stream.segment(segment.seq, segment.payload, segment.length):
-            self._reopen()
+        self.has_payload = self._datagrams.seems_dtls or any(self.vpn.speaks)
 
     def _eap(self, side: int, eap: Eap) -> None:
         self.set_client(side if eap.is_from_client else 1 - side)
         if self._conversing.takes(side, eap):
             if eap.length:
-                self._reopen()
+                self.closed = None
             elif eap.code in (SUCCESS, FAILURE):
                 self.closed = EndReason.FIN
         self.has_payload = self._conversing.has_tls
 
-    def _settle(self, side: int) -> None:
-        if self._streams[side].settle(self._streams[1 - side]):
-            self._reopen()
-
-    def _reopen(self) -> None:
-        """Whatever closed it was not believed by its endpoints."""
-        if self.closed:
-            self.closed = None
-            self._fin_seen = [False, False]
-            self._first_fin = None
-
     def state_bytes(self) -> int:
         """What it holds beyond what every flow takes, out-of-order bytes left out."""
-        has_openvpn = any(self._vpn.speaks) or any(walker.has_begun for walker in self._packet_walkers)
-        openvpn_bytes = self._vpn.held_bytes() if has_openvpn else 0
+        has_openvpn = any(self.vpn.speaks) or any(walker.has_begun for walker in self._packet_walkers)
+        openvpn_bytes = self.vpn.held_bytes() if has_openvpn else 0
         eap_bytes = CONVERSING_BYTES if self._is_eap else 0
         return self.session.held_bytes() + self._datagrams.held_bytes() + openvpn_bytes + eap_bytes
 
@@ -290,20 +157,20 @@ class Flow:
         """Which list it belongs in."""
         if self.closed:
             return Standing.CLOSED
-        if self.session.is_tls or self._vpn.is_tls:
+        if self.session.is_tls or self.vpn.is_tls:
             return Standing.TLS
         return Standing.PLAIN if self.has_payload else Standing.OPENING
 
     def end(self, reason: EndReason) -> None:
         """Read what waits, and write the rows."""
         for side in (0, 1):
-            self._streams[side].end(self._streams[1 - side])
+            self.streams[side].end(self.streams[1 - side])
         for walker in self._packet_walkers:
             walker.end()
-        self._vpn.end()
+        self.vpn.end()
         self._datagrams.end()
         self.session.end()
-        self._write(self.closed or reason)
+        write_row(self._run, self, self.closed or reason)
 
     # --- rows ---
 
@@ -331,180 +198,6 @@ class Flow:
             "bytes_to_server": self.bytes[client],
             "bytes_to_client": self.bytes[1 - client],
         }
-
-    def _transport(self) -> int:
-        if self._vpn.is_tls:
-            return Transport.TLS
-        return self.session.transport if self.session.is_tls else 0
-
-    def _write(self, reason: EndReason) -> None:
-        fields = {
-            **self.endpoint_fields(),
-            **self.so_far_fields(),
-            "time_ns": self.start_ns,
-            "end_time_ns": self.end_ns,
-            "transport": self._transport(),
-            "midstream": self.midstream,
-            "end_reason": reason,
-            "first_fin": Direction.UNKNOWN if self._first_fin is None else self.direction(self._first_fin),
-        }
-        for side in (0, 1):
-            way = "to_server" if self.is_client(side) else "to_client"
-            ttls, stream = self.ttls[side] or (ABSENT, ABSENT), self._streams[side]
-            sessions = [self.session, *self._vpn.sessions()]
-            last_record = max(session.heartbeats.last_records[side] for session in sessions)
-            fields |= {
-                f"min_ttl_{way}": ttls[0],
-                f"max_ttl_{way}": ttls[1],
-                f"records_{way}": pack("<5I", *sums(session.records[side] for session in sessions)),
-                f"record_bytes_{way}": pack("<5Q", *sums(session.record_bytes[side] for session in sessions)),
-                f"heartbeats_{way}": sum(session.heartbeats.counts[side] for session in sessions),
-                f"gaps_{way}": stream.gaps + self._vpn.gaps(side),
-                f"gap_bytes_{way}": stream.gap_bytes,
-                f"conflicts_{way}": stream.conflicts,
-                f"last_record_ns_{way}": last_record.began_ns,
-                f"last_record_type_{way}": last_record.content_type,
-            }
-        writer = self._run.rows.flows
-        writer.append(writer.pack(fields))
-
-
-class FlowTable:
-    """All live flows."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._flows: dict[Key, Flow] = {}
-        self._lists: tuple[OrderedDict[int, Flow], ...] = tuple(OrderedDict() for _ in Standing)
-        limits = run.limits
-        self._timeouts_ns = (
-            limits.closed_timeout_ns,
-            limits.opening_timeout_ns,
-            limits.plain_timeout_ns,
-            limits.tls_timeout_ns,
-        )
-        self._holders: tuple[OrderedDict[int, tuple[Flow, int]], ...] = tuple(OrderedDict() for _ in Standing)
-        """Flows that hold something beyond what every flow takes, and when they were listed."""
-        self._clock_ns: int | None = None
-        self._next_sweep_ns = 0
-
-    def tick(self) -> None:
-        """Let packet time go on; it never goes back. Ends flows that have been idle for too long."""
-        now = self._run.time_ns
-        if self._clock_ns is None:
-            self._clock_ns, self._next_sweep_ns = now, now + SWEEP_NS
-        self._clock_ns = max(self._clock_ns, now)
-        if self._clock_ns < self._next_sweep_ns:
-            return
-        self._next_sweep_ns = self._clock_ns + SWEEP_NS
-        for flows, timeout_ns in zip(self._lists, self._timeouts_ns, strict=True):
-            while flows:
-                flow = next(iter(flows.values()))
-                if flow.listed_ns + timeout_ns > self._clock_ns:
-                    break
-                if flow.touched_ns + timeout_ns <= self._clock_ns:
-                    self._end(flow, EndReason.TIMEOUT)
-                else:
-                    self._relist(flow)
-
-    def packet(self, packet: Packet, wire_bytes: int) -> None:
-        """Give a packet to its flow."""
-        source, target = (packet.src_addr, packet.src_port), (packet.dst_addr, packet.dst_port)
-        endpoints, side = ((source, target), 0) if source <= target else ((target, source), 1)
-        if isinstance(packet, EapPacket):
-            key = Key(endpoints, packet.protocol, packet.conversation)
-        else:
-            key = Key(endpoints, PROTOCOL_TCP if isinstance(packet, Segment) else PROTOCOL_UDP)
-        flow = self._flows.get(key)
-        if flow is not None and flow.is_replaced_by(side, packet):
-            self._end(flow, EndReason.REUSED)
-            flow = None
-        if flow is None:
-            flow = self._open(key, packet)
-        flow.packet(side, packet, wire_bytes)
-        self._touch(flow)
-        self._charge(flow)
-
-    def __len__(self) -> int:
-        return len(self._flows)
-
-    def finish(self, most: int) -> None:
-        """End so many flows, in the order they began; the clock starts anew after the last."""
-        for flow in list(islice(self._flows.values(), most)):
-            self._end(flow, EndReason.CAPTURE_END)
-        if not self._flows:
-            self._clock_ns = None
-
-    def _open(self, key: Key, packet: Packet) -> Flow:
-        if len(self._flows) >= max(1, self._run.limits.flows):
-            self._evict()
-        self._run.counters["flows"] += 1
-        flow = Flow(self._run, self._run.counters["flows"], key, packet)
-        flow.touched_ns = flow.listed_ns = self._clock_ns or 0
-        self._flows[key] = flow
-        self._lists[flow.standing][flow.flow_id] = flow
-        return flow
-
-    def _evict(self) -> None:
-        """Make room for one flow."""
-        for chance in range(SECOND_CHANCES + 1):
-            flow = next(next(iter(flows.values())) for flows in self._lists if flows)
-            active = flow.touched_ns - flow.listed_ns >= SWEEP_NS
-            if not active or chance == SECOND_CHANCES:
-                self._run.counters["flows_evicted"] += 1
-                self._end(flow, EndReason.EVICTED)
-                return
-            self._relist(flow)
-
-    def _touch(self, flow: Flow) -> None:
-        """Note that a flow was active, and put it where it belongs by what is known of it now."""
-        flow.touched_ns = self._clock_ns or 0
-        if flow.current_standing() is not flow.standing:
-            self._holders[flow.standing].pop(flow.flow_id, None)
-            self._relist(flow)
-
-    def _charge(self, flow: Flow) -> None:
-        """Account for what a flow holds now. If all flows together hold too much, those end that have held something
-        for longest, in the order in which a full table ends them."""
-        held, holders = flow.state_bytes(), self._holders[flow.standing]
-        self._run.state_bytes += held - flow.charged_bytes
-        flow.charged_bytes = held
-        if not held:
-            holders.pop(flow.flow_id, None)
-        elif flow.flow_id not in holders:
-            holders[flow.flow_id] = flow, flow.touched_ns
-        while self._run.state_bytes > self._run.limits.state_bytes_total:
-            self._evict_holder()
-
-    def _evict_holder(self) -> None:
-        for chance in range(SECOND_CHANCES + 1):
-            flow, listed_ns = next(next(iter(holders.values())) for holders in self._holders if holders)
-            if flow.touched_ns - listed_ns < SWEEP_NS or chance == SECOND_CHANCES:
-                self._run.counters["flows_evicted"] += 1
-                self._end(flow, EndReason.EVICTED)
-                return
-            holders = self._holders[flow.standing]
-            del holders[flow.flow_id]
-            holders[flow.flow_id] = flow, self._clock_ns or 0
-
-    def _relist(self, flow: Flow) -> None:
-        """Move a flow to the end of its list."""
-        del self._lists[flow.standing][flow.flow_id]
-        flow.listed_ns = self._clock_ns or 0
-        flow.standing = flow.current_standing()
-        self._lists[flow.standing][flow.flow_id] = flow
-
-    def _end(self, flow: Flow, reason: EndReason) -> None:
-        del self._flows[flow.key]
-        del self._lists[flow.standing][flow.flow_id]
-        self._holders[flow.standing].pop(flow.flow_id, None)
-        self._run.state_bytes -= flow.charged_bytes
-        flow.end(reason)
-
-
-def sums(rows: Iterable[list[int]]) -> list[int]:
-    """Place by place."""
-    return [sum(numbers) for numbers in zip(*rows, strict=True)]
 
 
 def is_midstream(packet: Packet) -> bool:

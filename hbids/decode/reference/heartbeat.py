@@ -1,4 +1,4 @@
-"""Heartbeat messages of one flow (RFC 6520 section 4): which records make up a message, and which request it answers.
+"""Heartbeat records of one flow (RFC 6520 section 4): which of them make up a message, and what kind it is.
 
 Every clear request is one record, whatever it claims: a vulnerable peer reads each record as a message of its own. A
 long answer comes in several records, of which only the first has a header; what follows is raw memory and must never
@@ -16,35 +16,26 @@ another one; if it is an echo so far, only where nothing came between and nobody
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from hbids.decode.reference.heartbeat_message import (
+    HEADER_BYTES,
+    NO_REQUEST,
+    PADDING_BYTES,
+    TYPE_REQUEST,
+    TYPE_RESPONSE,
+    Message,
+    Opening,
+    Request,
+)
+from hbids.decode.reference.heartbeat_pairing import Pairing
 from hbids.decode.reference.run import Run
-from hbids.facts import ABSENT, NEVER_NS, NO_MESSAGE, Kind, Phase, Protection
+from hbids.facts import ABSENT, NEVER_NS, Kind, Phase, Protection
 
-__all__ = ["NO_RECORD", "Heartbeats", "LastRecord", "Message"]
+__all__ = ["NO_RECORD", "Heartbeats", "LastRecord"]
 
-TYPE_REQUEST, TYPE_RESPONSE = 1, 2
-HEADER_BYTES = 3  # type and payload_length
-PADDING_BYTES = 16
-SMALLEST_FRAGMENT = 512  # RFC 6066 section 4; OpenSSL allows no smaller fragment either
-SMALLEST_SEALED_BYTES = 35  # RC4-MD5 around 19 bytes, the smallest legal heartbeat of any suite
-FULL_FRAGMENT = 16_384
-HEARTBEATS_BYTES, REQUEST_BYTES = 512, 64
-"""What the native engine needs for the messages of a flow, and beside them for each waiting request."""
-
-
-class Request(NamedTuple):
-    """What is remembered of a request until its answer comes."""
-
-    message_id: int
-    record_length: int
-    claimed_length: int
-    time_ns: int
-
-
-NO_REQUEST = Request(NO_MESSAGE, ABSENT, ABSENT, 0)
+HEARTBEATS_BYTES = 512
+"""What the native engine needs for the messages of a flow, beside requests that wait."""
 
 
 class LastRecord(NamedTuple):
@@ -57,85 +48,15 @@ class LastRecord(NamedTuple):
 NO_RECORD = LastRecord(NEVER_NS, 0)
 
 
-@dataclass(slots=True)
-class Message:
-    """A message in the making."""
-
-    message_id: int
-    time_ns: int
-    end_time_ns: int
-    kind: Kind
-    protection: Protection
-    phase: Phase
-    message_type: int
-    claimed_length: int
-    record_version: int
-    record_length: int
-    request: Request
-    may_continue: bool
-    """The request was seen, or could have been missed: later records may belong to this answer."""
-    bytes_seen: int
-    records: int = 1
-    gap: bool = False
-    lost_place: bool = False
-    reported_early: bool = False
-    bytes_claimed: int = 0
-    """By the headers of all its records."""
-    last_record_length: int = 0
-    interrupted: bool = False
-    """A record of another kind came behind it."""
-
-    @property
-    def exceeds_request(self) -> bool:
-        """The answer has more than was sent, beyond what legal padding explains."""
-        sent = self.request.record_length
-        if sent == ABSENT:
-            return False
-        if self.protection is Protection.SEALED:
-            return self.bytes_seen > sent + PADDING_BYTES
-        return min(self.claimed_length, self.bytes_seen - HEADER_BYTES) > max(0, sent - HEADER_BYTES)
-
-    def left_bytes(self) -> int:
-        """What a clear answer still owes: header, claimed payload and padding less the records so far."""
-        return HEADER_BYTES + self.claimed_length + PADDING_BYTES - self.bytes_claimed
-
-    def is_open(self, fragment_bytes: int) -> bool:
-        """Between records: whether another record may belong to this message."""
-        if self.kind is not Kind.RESPONSE or not self.may_continue:
-            return False
-        if self.protection is Protection.SEALED:
-            return self.last_record_length == self.record_length >= fragment_bytes
-        return self.claimed_length != ABSENT and self.record_length >= SMALLEST_FRAGMENT and self.left_bytes() > 0
-
-    def continues_with(self, length: int) -> bool:
-        """Whether an open message's next record would have this length."""
-        if self.protection is Protection.SEALED:
-            return length <= self.record_length
-        left = self.left_bytes()
-        if self.lost_place:  # records may be missing: any cut of the same answer will do
-            whole = HEADER_BYTES + self.claimed_length + PADDING_BYTES
-            return length <= left and length in (self.record_length, whole % self.record_length)
-        return length == min(left, self.record_length)
-
-
-@dataclass(slots=True)
-class Opening:
-    """A heartbeat record of which too little has come to say what it is."""
-
-    time_ns: int
-    end_time_ns: int
-    version: int
-    length: int
-    head: bytes = b""
-
-
 class HeartbeatFlow(Protocol):
     """What messages need of their flow."""
 
-    fragment_bytes: int
-    """Largest plaintext of a record."""
     messages_span_records: bool
     """Whether a message may be cut into several records."""
+
+    @property
+    def fragment_bytes(self) -> int:
+        """Largest plaintext of a record."""
 
     def protection(self, side: int) -> Protection | None:
         """Whether this side has begun to seal; None when the flow was joined too late to tell."""
@@ -162,7 +83,7 @@ class Heartbeats:
         self._openings: list[Opening | None] = [None, None]
         self._messages: list[Message | None] = [None, None]
         self._record_left = [0, 0]
-        self._pending: tuple[deque[Request], deque[Request]] = (deque(), deque())
+        self._pairing = Pairing(run)
         self.counts = [0, 0]
         self._has_begun = False
         self.last_records = [NO_RECORD, NO_RECORD]
@@ -170,7 +91,7 @@ class Heartbeats:
 
     def held_bytes(self) -> int:
         """From the first record on."""
-        return (HEARTBEATS_BYTES if self._has_begun else 0) + sum(map(len, self._pending)) * REQUEST_BYTES
+        return (HEARTBEATS_BYTES if self._has_begun else 0) + self._pairing.held_bytes()
 
     def add(self, other: Heartbeats) -> None:
         """A session on the same flow is over: what of it was counted stays."""
@@ -257,7 +178,7 @@ class Heartbeats:
 
     def _begins_anew(self, side: int, message: Message, length: int) -> bool:
         """Whether a sealed record that could continue this answer is rather a message of its own."""
-        waiting = self._waiting(1 - side)
+        waiting = self._pairing.waiting(1 - side)
         if not message.exceeds_request:
             late = self._run.time_ns - message.end_time_ns > self._run.limits.answer_wait_ns
             return bool(waiting) or message.interrupted or late
@@ -279,7 +200,8 @@ class Heartbeats:
         opening = self._openings[side]
         assert opening is not None
         self._openings[side] = None
-        protection = self._flow.protection(side) or guess_protection(opening)
+        protection = self._flow.protection(side) or opening.guess_protection()
+        fragment_bytes = self._flow.fragment_bytes
         message_type = claimed = ABSENT
         request, beginning_lost = NO_REQUEST, False
         if protection is Protection.CLEAR:
@@ -291,13 +213,14 @@ class Heartbeats:
             if opening.length >= HEADER_BYTES:
                 kind = {TYPE_REQUEST: Kind.REQUEST, TYPE_RESPONSE: Kind.RESPONSE}.get(message_type, Kind.MALFORMED)
             if kind is Kind.RESPONSE:
-                request = self._request_answered(side, claimed)
+                request = self._pairing.request_answered(side, claimed)
             elif kind is Kind.MALFORMED:
-                request = self._request_of_lost_answer(side, opening.length)
+                if self._flow.messages_span_records and self._flow.may_have_missed(side):
+                    request = self._pairing.request_of_lost_answer(side, opening.length, fragment_bytes)
                 if request is not NO_REQUEST:
                     kind, claimed, beginning_lost = Kind.RESPONSE, request.claimed_length, True
         else:
-            request = self._sealed_request_answered(side, opening.length)
+            request = self._pairing.sealed_request_answered(side, opening.length, fragment_bytes)
             is_answer = request is not NO_REQUEST or self._answers_the_unseen(side, opening.length)
             kind = Kind.RESPONSE if is_answer else Kind.REQUEST
         message = Message(
@@ -323,42 +246,7 @@ class Heartbeats:
         self._messages[side] = message
         self.counts[side] += 1
         if kind is Kind.REQUEST or (kind is Kind.MALFORMED and message_type == TYPE_REQUEST):
-            self._remember(side, Request(message.message_id, message.record_length, claimed, message.time_ns))
-
-    def _request_answered(self, side: int, claimed: int) -> Request:
-        """The request this clear answer echoes: same claim, else one whose claim could not be read, else the oldest."""
-        pending = self._pending[1 - side]
-        for wanted in (claimed, ABSENT):
-            for index, request in enumerate(pending):
-                if request.claimed_length == wanted:
-                    del pending[index]
-                    return request
-        return pending.popleft() if pending else NO_REQUEST
-
-    def _request_of_lost_answer(self, side: int, length: int) -> Request:
-        """Of a record that is no message: the request to whose answer it belongs, if the beginning of an answer may be
-        lost and one that was asked for would be cut so."""
-        fragment = self._flow.fragment_bytes
-        if not (self._flow.messages_span_records and self._flow.may_have_missed(side)):
-            return NO_REQUEST
-        pending = self._pending[1 - side]
-        for request in pending:
-            whole = HEADER_BYTES + request.claimed_length + PADDING_BYTES
-            if whole > fragment and length in (fragment, whole % fragment):
-                pending.remove(request)
-                return request
-        return NO_REQUEST
-
-    def _sealed_request_answered(self, side: int, length: int) -> Request:
-        """The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large
-        decoy which nobody answers does not make a leak look like an echo."""
-        waiting = self._waiting(1 - side)
-        if not waiting:
-            return NO_REQUEST
-        echoed = (request for request in waiting if request.record_length == length < self._flow.fragment_bytes)
-        request = next(echoed, None) or min(waiting, key=lambda request: request.record_length)
-        waiting.remove(request)
-        return request
+            self._pairing.remember(side, Request(message.message_id, message.record_length, claimed, message.time_ns))
 
     def _answers_the_unseen(self, side: int, length: int) -> bool:
         """Whether a sealed record of a server answers a request that was not captured: no honest request is so long."""
@@ -367,20 +255,6 @@ class Heartbeats:
             and not self._flow.is_client(side)
             and self._flow.may_have_missed(1 - side)
         )
-
-    def _waiting(self, side: int) -> deque[Request]:
-        """This side's requests that a sealed record may still answer."""
-        pending = self._pending[side]
-        while pending and self._run.time_ns - pending[0].time_ns > self._run.limits.pending_wait_ns:
-            pending.popleft()
-        return pending
-
-    def _remember(self, side: int, request: Request) -> None:
-        pending = self._pending[side]
-        if len(pending) >= self._run.limits.pending_requests:
-            pending.popleft()
-            self._run.counters["pending_requests_dropped"] += 1
-        pending.append(request)
 
     def _add(self, side: int, length: int) -> None:
         message = self._messages[side]
@@ -400,17 +274,3 @@ class Heartbeats:
         message, self._messages[side] = self._messages[side], None
         if message is not None:
             self._flow.emit_heartbeat(side, message, is_final=True)
-
-
-def guess_protection(opening: Opening) -> Protection:
-    """For a flow joined in mid-stream: clear when the bytes make sense as a header in a record too small to be sealed,
-    or exactly as large as an answer or an honest message is."""
-    if opening.length == 0:
-        return Protection.CLEAR
-    if opening.head[:1] not in (b"\x01", b"\x02"):
-        return Protection.SEALED
-    if opening.length < SMALLEST_SEALED_BYTES or opening.length == FULL_FRAGMENT:
-        return Protection.CLEAR
-    carried = opening.length - HEADER_BYTES
-    claimed = int.from_bytes(opening.head[1:3], "big")
-    return Protection.CLEAR if claimed in (carried, carried - PADDING_BYTES) else Protection.SEALED

@@ -1,4 +1,4 @@
-"""What is known of the TLS session on one flow: hellos, what was negotiated, who seals, and whether it is TLS at all.
+"""What is known of the TLS session on one flow: its records, who seals them, and whether it is TLS at all.
 
 Heartbeats count only on TLS. A flow seen from its first byte is TLS once it says hello; heartbeats before that are held
 back, and dropped (counted) if no hello comes. A flow joined in mid-stream is believed when its records prove to be
@@ -9,56 +9,30 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hbids.decode.reference.heartbeat import Heartbeats, Message
-from hbids.decode.reference.hello import (
-    FULL_FRAGMENT,
-    ClientHello,
-    ServerHello,
-    parse_client_hello,
-    parse_server_hello,
-)
+from hbids.decode.reference.handshake import TLS_1_3, Handshake, HandshakeFlow
+from hbids.decode.reference.heartbeat import Heartbeats
+from hbids.decode.reference.heartbeat_message import Message
+from hbids.decode.reference.heartbeat_row import HeartbeatRows, message_fields
 from hbids.decode.reference.record import (
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC,
-    CLIENT_HELLO,
     HANDSHAKE,
     HEARTBEAT,
-    SERVER_HELLO,
     SSLV2_HELLO,
 )
 from hbids.decode.reference.run import Run
 from hbids.decode.reference.upgrade import Upgrade
-from hbids.facts import (
-    ABSENT,
-    CONTENT_TYPES,
-    NO_SUITE,
-    NO_VERSION,
-    NOT_SEEN,
-    Answer,
-    Direction,
-    Phase,
-    Protection,
-    TlsStart,
-    Transport,
-)
+from hbids.facts import CONTENT_TYPES, Direction, Phase, Protection, TlsStart, Transport
 
 __all__ = ["Session", "SessionFlow"]
 
-TLS_1_3, DTLS_1_3 = 0x0304, 0xFEFC
-MESSAGE_HEADER_BYTES = 4  # handshake type and 24-bit length
-CLIENT_HELLO_BYTES, HELD_ROW_BYTES = 768, 256
-"""What the native engine needs to remember a ClientHello, at most, and for a row held back."""
 
-
-class SessionFlow(Protocol):
+class SessionFlow(HandshakeFlow, Protocol):
     """What a session needs of its flow."""
 
     midstream: bool
     packets: list[int]
     """Of each side."""
-
-    def endpoint_fields(self) -> dict[str, int | bytes]:
-        """flow_id, addresses, ports and VLANs, as columns."""
 
     def so_far_fields(self) -> dict[str, int | bytes]:
         """Packet number, start and counters, as columns."""
@@ -71,9 +45,6 @@ class SessionFlow(Protocol):
 
     def has_lost(self, side: int) -> bool:
         """Whether bytes of this side were acknowledged that the capture lacks."""
-
-    def set_client(self, side: int) -> None:
-        """This side is the client."""
 
 
 class Session:
@@ -95,11 +66,10 @@ class Session:
         self.messages_span_records = transport is Transport.TLS
         self.heartbeats = Heartbeats(run, self)
         self.said_hello = False
-        self.fragment_bytes = FULL_FRAGMENT
         self.records = [[0] * len(CONTENT_TYPES), [0] * len(CONTENT_TYPES)]
         self.record_bytes = [[0] * len(CONTENT_TYPES), [0] * len(CONTENT_TYPES)]
         self._record_type = [0, 0]
-        self._record_version = [0, 0]
+        self.record_version = [0, 0]
         self._record_began_ns = [0, 0]
         self._changed_cipher = [False, False]
         self._sealed = [False, False]
@@ -108,37 +78,23 @@ class Session:
         """For DTLS, until a hello is read: datagrams do not tell where a flow begins."""
         self._verified = False
         self._upgrade = Upgrade(run, flow, start)
-        self._handshake: list[bytearray | None] = [bytearray(), bytearray()]
-        """Bytes of the first handshake messages, until the direction's hello is read; then None."""
-        self._client_side: int | None = None
-        if transport is Transport.DTLS:
-            self._handshake = [None, None]  # in fragments, which the datagrams' walker puts together
-        self._client_hello: ClientHello | None = None
-        self._client_fields: dict[str, int | bytes] = dict(NO_CLIENT_HELLO)
-        self._hello_time_ns: int | None = None
-        self.server_said_hello = False
-        self._session_written = False
-        self._negotiated: dict[str, int | bytes] = dict(NOTHING_NEGOTIATED)
-        self._held: list[bytes] = []
+        self.handshake = Handshake(run, flow, self, self._upgrade)
+        self._heartbeat_rows = HeartbeatRows(run)
 
     def held_bytes(self) -> int:
-        """What hellos in the making hold (in the native engine what grows has room for as much again), what waits for
-        the session's row, plain text, and heartbeats."""
-        handshake = 2 * sum(len(buffer) for buffer in self._handshake if buffer)
-        waits_for_row = self._hello_time_ns is not None and not self._session_written
+        """What hellos, plain text and heartbeats hold."""
         return (
-            handshake
-            + (CLIENT_HELLO_BYTES if waits_for_row else 0)
+            self.handshake.held_bytes()
             + self._upgrade.held_bytes()
             + self.heartbeats.held_bytes()
-            + len(self._held) * HELD_ROW_BYTES
+            + self._heartbeat_rows.held_bytes()
         )
 
     # --- records (RecordReader) ---
 
     def expects_server_hello(self, side: int) -> bool:
         """The other side has sent a ClientHello, or it was agreed that it will."""
-        if self._client_side == 1 - side:
+        if self.handshake.client_side == 1 - side:
             return self._upgrade.may_be_answered()
         return not self._flow.is_client(side) and self._upgrade.agreed() is not None
 
@@ -156,18 +112,18 @@ class Session:
 
     def may_end_plain_text(self, side: int) -> bool:
         """Words that ask for TLS, or grant it, may be said."""
-        return self._upgrade.may_end_plain_text(side, client_said_hello=self._client_side == 1 - side)
+        return self._upgrade.may_end_plain_text(side, client_said_hello=self.handshake.client_side == 1 - side)
 
     def ends_plain_text(self, side: int) -> bool:
         """The words that ask for TLS, or grant it, are said."""
-        return self._upgrade.ends_plain_text(side, client_said_hello=self._client_side == 1 - side)
+        return self._upgrade.ends_plain_text(side, client_said_hello=self.handshake.client_side == 1 - side)
 
     def plain_text(self, side: int, data: bytes) -> None:
         """Words, perhaps those that grant what the client has begun already."""
         self._upgrade.hear(side, data)
         if self._upgrade.is_granted_now():
             self._upgrade.is_tentative = False
-            if self._hello_time_ns is not None:
+            if self.handshake.began_ns is not None:
                 self.say_hello(side)
 
     def plain_gap(self, side: int) -> bool:
@@ -191,35 +147,23 @@ class Session:
     def not_tls(self, side: int) -> None:
         """What was taken for records is forgotten."""
         self.heartbeats.end()
-        self._drop_held()
+        self._heartbeat_rows.drop()
         self.heartbeats = Heartbeats(self._run, self)
         self.records[side] = [0] * len(CONTENT_TYPES)
         self.record_bytes[side] = [0] * len(CONTENT_TYPES)
         self._changed_cipher[side] = self._sealed[side] = False
-        self._give_up_hello(side)
-        self._handshake[side] = bytearray()
+        self.handshake.await_again(side)
         if self._flow.is_client(side):
             self._upgrade.withdraw()
-            self._client_side = self._client_hello = self._hello_time_ns = None
-            self._client_fields = dict(NO_CLIENT_HELLO)
+            self.handshake.forget_client()
 
     def record_began(self, side: int, content_type: int, version: int, length: int, began_ns: int) -> None:
         """A whole header was read."""
         self._record_type[side] = content_type
-        self._record_version[side] = version
+        self.record_version[side] = version
         self._record_began_ns[side] = began_ns
         if content_type == SSLV2_HELLO:
-            self.say_hello(side)
-            self._client_said_hello(
-                side,
-                {
-                    **NO_CLIENT_HELLO,
-                    "client_record_version": version,
-                    "client_version": version,
-                    "client_hello_length": length,
-                    "heartbeat_offered": ABSENT,
-                },
-            )
+            self.handshake.read_sslv2(side, version, length)
             return
         self.records[side][content_type - CONTENT_TYPES[0]] += 1
         if content_type == HEARTBEAT:
@@ -237,7 +181,7 @@ class Session:
         too_early = (
             self._flow.is_client(side) and not any(self.records[1 - side]) and not self.may_have_missed(1 - side)
         )
-        return self._negotiated["tls_version"] != TLS_1_3 and not too_early
+        return self.handshake.negotiated["tls_version"] != TLS_1_3 and not too_early
 
     def record_body(self, side: int, data: bytes) -> None:
         """Some of a body."""
@@ -248,12 +192,12 @@ class Session:
         if content_type == HEARTBEAT:
             self.heartbeats.record_body(side, data)
         elif content_type == HANDSHAKE and not self._sealed[side]:
-            self._collect_handshake(side, data)
+            self.handshake.collect(side, data)
 
     def is_skipped(self, side: int) -> bool:
         """Application data, and handshake messages behind the hello."""
         content_type = self._record_type[side]
-        return content_type == APPLICATION_DATA or (content_type == HANDSHAKE and self._handshake[side] is None)
+        return content_type == APPLICATION_DATA or (content_type == HANDSHAKE and self.handshake.is_over(side))
 
     def record_gap(self, side: int, length: int) -> None:
         """Some of a body is missing."""
@@ -262,15 +206,15 @@ class Session:
         if content_type == HEARTBEAT:
             self.heartbeats.record_gap(side, length)
         elif content_type == HANDSHAKE:
-            if self._hello_has_begun(side):
+            if self.handshake.has_begun(side):
                 self.say_hello(side)  # what of it was captured is enough to know it is one
-            self._give_up_hello(side)
+            self.handshake.give_up(side)
 
     def record_ended(self, side: int) -> None:
         """A body is over."""
         if self._record_type[side] == HEARTBEAT:
             self.heartbeats.record_ended(side)
-        elif self._record_type[side] == HANDSHAKE and self._hello_has_begun(side):
+        elif self._record_type[side] == HANDSHAKE and self.handshake.has_begun(side):
             self.say_hello(side)  # it goes on, and OpenSSL answers heartbeats meanwhile
 
     def boundary_verified(self) -> None:
@@ -282,7 +226,7 @@ class Session:
     def lost_place(self, side: int) -> None:
         """Records may be missing, and the hello among them unless something else came first."""
         self._lost[side] = True
-        self._give_up_hello(side)
+        self.handshake.give_up(side)
         began_otherwise = any(
             count for number, count in zip(CONTENT_TYPES, self.records[side], strict=True) if number != HANDSHAKE
         )
@@ -311,150 +255,32 @@ class Session:
 
     def renew(self) -> None:
         """The client begins another session."""
-        self.server_said_hello = self._session_written = False
         self._changed_cipher = [False, False]
-        self._hello_time_ns = self._client_hello = None
-        self._client_fields = dict(NO_CLIENT_HELLO)
-        self._negotiated = dict(NOTHING_NEGOTIATED)
-        self.fragment_bytes = FULL_FRAGMENT
+        self.handshake.renew()
 
-    # --- hellos ---
+    # --- whether it is TLS ---
 
     @property
     def is_tls(self) -> bool:
         """Whether the flow is believed to be TLS."""
         return self.said_hello or (self._hello_may_be_missed and self._verified and any(map(any, self.records)))
 
-    def _collect_handshake(self, side: int, data: bytes) -> None:
-        buffer = self._handshake[side]
-        if buffer is None:
-            return
-        buffer += data
-        while len(buffer) >= MESSAGE_HEADER_BYTES:
-            length = int.from_bytes(buffer[1:4], "big")
-            if buffer[0] not in (CLIENT_HELLO, SERVER_HELLO) and length == 0:
-                del buffer[:MESSAGE_HEADER_BYTES]  # HelloRequest and the like
-                continue
-            if buffer[0] not in (CLIENT_HELLO, SERVER_HELLO):
-                self._handshake[side] = None  # the hello was before
-            elif length > self._run.limits.hello_bytes:
-                self._run.counters["hello_too_long"] += 1
-                self._handshake[side] = None
-                self.say_hello(side)
-            elif len(buffer) >= MESSAGE_HEADER_BYTES + length:
-                self._handshake[side] = None
-                self.read_hello(side, buffer[0], bytes(buffer[MESSAGE_HEADER_BYTES : MESSAGE_HEADER_BYTES + length]))
-            return
-
-    def _hello_has_begun(self, side: int) -> bool:
-        buffer = self._handshake[side]
-        return bool(buffer and buffer[0] in (CLIENT_HELLO, SERVER_HELLO))
-
-    def _give_up_hello(self, side: int) -> None:
-        if self._handshake[side]:
-            self._run.counters["hello_incomplete"] += 1
-        self._handshake[side] = None
-
-    def read_hello(self, side: int, message_type: int, body: bytes) -> None:
-        """A whole ClientHello or ServerHello."""
-        hello = self._parse_hello(message_type, body)
-        if hello is None:
-            self._run.counters["hello_malformed"] += 1
-            return
-        if isinstance(hello, ServerHello):
-            self._upgrade.is_tentative = False
-        self.say_hello(side)
-        if isinstance(hello, ClientHello):
-            self._client_hello = hello
-            self._client_said_hello(
-                side,
-                {
-                    "client_record_version": self._record_version[side],
-                    "client_version": hello.version,
-                    "client_hello_length": len(body),
-                    "heartbeat_offered": hello.heartbeat_mode,
-                    "client_random": hello.random,
-                    "sni": hello.server_name[:255],
-                    "alpn_offered": b",".join(hello.protocols)[:64],
-                    "ja3": hello.ja3().encode(),
-                    "ja4": hello.ja4().encode(),
-                },
-            )
-        else:
-            self._server_hello(side, hello)
-
-    def _parse_hello(self, message_type: int, body: bytes) -> ClientHello | ServerHello | None:
-        if message_type == CLIENT_HELLO:
-            return parse_client_hello(body, is_dtls=self.transport is Transport.DTLS)
-        return parse_server_hello(body)
-
     def say_hello(self, side: int) -> None:
         """A hello, which need not be readable."""
-        if self._hello_time_ns is None:
-            self._hello_time_ns = self._record_began_ns[side]
+        if self.handshake.began_ns is None:
+            self.handshake.began_ns = self._record_began_ns[side]
         if not self._upgrade.is_tentative:
             self.said_hello = True
             if self.transport is Transport.DTLS:
                 self._hello_may_be_missed = False
             self._release_held()
 
-    def _client_said_hello(self, side: int, fields: dict[str, int | bytes]) -> None:
-        if self._session_written:
-            return
-        self._flow.set_client(side)
-        self._client_side = side
-        self._client_fields = fields
-
-    def _server_hello(self, side: int, hello: ServerHello) -> None:
-        if self.server_said_hello:
-            return
-        self.server_said_hello = True
-        self._flow.set_client(1 - side)
-        self.fragment_bytes = hello.fragment_bytes
-        self._negotiated = {
-            "cipher_suite": hello.cipher,
-            "tls_version": hello.negotiated_version,
-            "encrypt_then_mac": Answer.YES if hello.encrypt_then_mac else Answer.NO,
-            "heartbeat_accepted": hello.heartbeat_mode,
-        }
-        self._write_session(
-            {
-                "server_version": hello.version,
-                "server_random": hello.random,
-                "alpn_selected": hello.protocol[:32],
-                "ja3s": hello.ja3s().encode(),
-                "resumed": self._resumed(hello),
-            }
-        )
-
-    def _resumed(self, hello: ServerHello) -> Answer:
-        client = self._client_hello
-        if client is None:
-            return Answer.UNKNOWN
-        if hello.negotiated_version in (TLS_1_3, DTLS_1_3):
-            return Answer.YES if hello.pre_shared_key else Answer.NO
-        return Answer.YES if hello.session_id and hello.session_id == client.session_id else Answer.NO
-
-    def _write_session(self, server_fields: dict[str, int | bytes]) -> None:
-        self._session_written = True
-        writer = self._run.rows.sessions
-        writer.append(
-            writer.pack(
-                {
-                    **self._flow.endpoint_fields(),
-                    **self._client_fields,
-                    **server_fields,
-                    **self._negotiated,
-                    "time_ns": self._hello_time_ns or 0,
-                    "transport": self.transport,
-                    "start": self._upgrade.start,
-                    "midstream": self.midstream,
-                }
-            )
-        )
-        self._client_hello = None
-
     # --- heartbeats (HeartbeatFlow) ---
+
+    @property
+    def fragment_bytes(self) -> int:
+        """Largest plaintext of a record, as far as is known."""
+        return self.handshake.fragment_bytes
 
     def protection(self, side: int) -> Protection | None:
         """Sealed from ChangeCipherSpec on, or as the record's epoch says. None where that may be missing."""
@@ -470,7 +296,7 @@ class Session:
         """RFC 6520 section 3."""
         if all(self._changed_cipher):
             return Phase.AFTER
-        if self.server_said_hello:
+        if self.handshake.server_said_hello:
             return Phase.HANDSHAKE
         server = 0 if self._flow.is_client(1) else 1
         answers_missed = self.transport is Transport.TLS and self.may_have_missed(server)
@@ -487,88 +313,26 @@ class Session:
 
     def emit_heartbeat(self, side: int, message: Message, *, is_final: bool) -> None:
         """Write a row, or hold it back until the flow is known to be TLS."""
-        payload = padding = ABSENT
-        if message.claimed_length != ABSENT:
-            carried = max(0, message.bytes_seen - 3)
-            payload = min(message.claimed_length, carried)
-            padding = carried - payload
-        writer = self._run.rows.heartbeats
-        row = writer.pack(
-            {
-                **self._flow.endpoint_fields(),
-                **self._flow.so_far_fields(),
-                **self._negotiated,
-                "time_ns": message.time_ns,
-                "end_time_ns": message.end_time_ns,
-                "message_id": message.message_id,
-                "transport": self.transport,
-                "direction": self._flow.direction(side),
-                "protection": message.protection,
-                "kind": message.kind,
-                "phase": message.phase,
-                "is_final": is_final,
-                "gap": message.gap,
-                "midstream": self._hello_may_be_missed,
-                "message_type": message.message_type,
-                "record_version": message.record_version,
-                "record_length": message.record_length,
-                "bytes_seen": message.bytes_seen,
-                "records": message.records,
-                "claimed_length": message.claimed_length,
-                "payload_present": payload,
-                "padding_present": padding,
-                "answers_message": message.request.message_id,
-                "request_record_length": message.request.record_length,
-                "request_claimed_length": message.request.claimed_length,
-            }
-        )
-        if self.is_tls:
-            writer.append(row)
-        elif len(self._held) < self._run.limits.held_heartbeats:
-            self._held.append(row)
-        else:
-            self._run.counters["held_heartbeats_dropped"] += 1
+        fields = {
+            **self._flow.endpoint_fields(),
+            **self._flow.so_far_fields(),
+            **self.handshake.negotiated,
+            **message_fields(message),
+            "transport": self.transport,
+            "direction": self._flow.direction(side),
+            "is_final": is_final,
+            "midstream": self._hello_may_be_missed,
+        }
+        self._heartbeat_rows.write(fields, is_tls=self.is_tls)
 
     def _release_held(self) -> None:
-        if self._held and self.is_tls:
-            for row in self._held:
-                self._run.rows.heartbeats.append(row)
-            self._held = []
-
-    def _drop_held(self) -> None:
-        if self._held:
-            self._run.counters["heartbeats_without_tls"] += len(self._held)
-            self._held = []
+        """The flow may be known to be TLS now."""
+        if self.is_tls:
+            self._heartbeat_rows.release()
 
     def end(self) -> None:
         """The flow is over."""
         self.heartbeats.end()
-        self._drop_held()
-        if self.said_hello and not self._session_written:
-            self._write_session(NO_SERVER_HELLO)
-
-
-NOTHING_NEGOTIATED: dict[str, int | bytes] = {
-    "cipher_suite": NO_SUITE,
-    "tls_version": NO_VERSION,
-    "encrypt_then_mac": Answer.UNKNOWN,
-    "heartbeat_accepted": NOT_SEEN,
-}
-NO_CLIENT_HELLO: dict[str, int | bytes] = {
-    "client_record_version": NO_VERSION,
-    "client_version": NO_VERSION,
-    "client_hello_length": NOT_SEEN,
-    "heartbeat_offered": NOT_SEEN,
-    "client_random": bytes(32),
-    "sni": b"",
-    "alpn_offered": b"",
-    "ja3": b"",
-    "ja4": b"",
-}
-NO_SERVER_HELLO: dict[str, int | bytes] = {
-    "server_version": NO_VERSION,
-    "server_random": bytes(32),
-    "alpn_selected": b"",
-    "ja3s": b"",
-    "resumed": Answer.UNKNOWN,
-}
+        self._heartbeat_rows.drop()
+        if self.said_hello:
+            self.handshake.end()

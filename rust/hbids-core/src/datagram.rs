@@ -1,8 +1,7 @@
 //! DTLS records in UDP datagrams: see `hbids/decode/reference/datagram.py` for the rules.
 
-use std::collections::BTreeMap;
-
 use crate::flow::Flow;
+use crate::handshake_fragments::Pieces;
 use crate::hello::MINIMUM_BYTES;
 use crate::layers::Datagram;
 use crate::record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MAX_RECORD_BYTES, SERVER_HELLO};
@@ -27,10 +26,8 @@ const PROOF_RECORDS: u8 = 2;
 const MOST_HELLOS: usize = 4;
 /// Runs of a hello that were begun out of order; reordering on the way makes a few.
 const MOST_RUNS: usize = 256;
-/// What they take in memory beside the bytes themselves: a flow's windows, each hello, each run.
+/// What they take in memory beside hellos in the making.
 const DATAGRAMS_BYTES: u64 = 512;
-const PIECES_BYTES: u64 = 512;
-const RUN_BYTES: u64 = 96;
 const RANDOM_AT: usize = 2;
 const RANDOM_BYTES: usize = 32;
 
@@ -98,51 +95,6 @@ impl Window {
         let is_new = self.seen & bit == 0;
         self.seen |= bit;
         is_new
-    }
-}
-
-/// A hello in the making: type, number and length (a retransmission may be cut differently), and what has come of it, in
-/// runs by their first byte. A run grows only at its end, so that no order of fragments makes bytes move again and again.
-struct Pieces {
-    kind: u8,
-    number: u16,
-    length: u32,
-    runs: BTreeMap<usize, Vec<u8>>,
-    covered: usize,
-}
-
-impl Pieces {
-    /// Add a fragment; of bytes that come twice the first copy counts.
-    fn add(&mut self, offset: usize, data: &[u8]) {
-        let end = offset + data.len();
-        let mut at = offset;
-        while at < end {
-            let covered_to = self.runs.range(..=at).next_back().map_or(0, |(start, run)| start + run.len());
-            if covered_to > at {
-                at = covered_to;
-                continue;
-            }
-            let until = self.runs.range(at..).next().map_or(end, |(start, _)| end.min(*start));
-            let new = &data[at - offset..until - offset];
-            self.covered += new.len();
-            match self.runs.range_mut(..at).next_back() {
-                Some((start, run)) if start + run.len() == at => run.extend_from_slice(new),
-                _ => {
-                    self.runs.insert(at, new.to_vec());
-                }
-            }
-            at = until;
-        }
-    }
-
-    /// All bytes, once there is no hole.
-    fn whole(&self) -> Option<Vec<u8>> {
-        (self.covered == self.length as usize).then(|| self.runs.values().flatten().copied().collect())
-    }
-
-    /// What grows has room for as much again.
-    fn held_bytes(&self) -> u64 {
-        PIECES_BYTES + 2 * self.covered as u64 + self.runs.len() as u64 * RUN_BYTES
     }
 }
 
@@ -303,7 +255,7 @@ impl Flow {
                 }
                 kind @ (CLIENT_HELLO | SERVER_HELLO) => {
                     let number = u16::from_be_bytes([header[4], header[5]]);
-                    let hello = Pieces { kind, number, length: be24(1), runs: BTreeMap::new(), covered: 0 };
+                    let hello = Pieces::new(kind, number, be24(1));
                     self.fragment(run, side, hello, be24(6) as usize, data);
                 }
                 _ => {}
@@ -331,9 +283,7 @@ impl Flow {
             return;
         };
         let hellos = &mut datagrams.hellos[side];
-        let known = hellos
-            .iter()
-            .position(|other| (other.kind, other.number, other.length) == (hello.kind, hello.number, hello.length));
+        let known = hellos.iter().position(|other| other.is_of(&hello));
         if data.len() == length {
             if let Some(at) = known {
                 hellos.remove(at);
@@ -356,7 +306,7 @@ impl Flow {
         if let Some(whole) = hellos[at].whole() {
             hellos.remove(at);
             self.whole_hello(run, side, kind, &whole);
-        } else if hellos[at].runs.len() > MOST_RUNS {
+        } else if hellos[at].run_count() > MOST_RUNS {
             hellos.remove(at);
             run.counters.hello_incomplete += 1;
         }

@@ -1,9 +1,9 @@
 //! Segments that their receiver may have refused: see `hbids/decode/reference/doubt.py` for what is doubted and why.
 
-use crate::flow::{Flow, Side};
+use crate::flow::Flow;
 use crate::layers::Segment;
-use crate::record::Mode;
 use crate::run::Run;
+use crate::side::Side;
 use crate::stream::distance;
 
 /// Why a receiver may refuse a segment: none, or some of these added up.
@@ -47,7 +47,7 @@ impl Credit {
         Self { checksums: Checksums::Unknown, taken_ttl: u8::MAX }
     }
 
-    fn has_low_ttl(&self, ttl: u8, highest: u8) -> bool {
+    pub(crate) fn has_low_ttl(&self, ttl: u8, highest: u8) -> bool {
         ttl < highest.min(self.taken_ttl)
     }
 
@@ -86,7 +86,7 @@ impl Credit {
 
 impl Side {
     /// Whether an acknowledgement speaks of bytes that were not captured (yet). Of more than a FIN, which counts as one.
-    fn is_unseen(&self, ack: u32) -> bool {
+    pub(crate) fn is_unseen(&self, ack: u32) -> bool {
         self.started
             && distance(ack, self.next_seq) > 1
             && self.holes.as_ref().and_then(|holes| holes.lost_until).is_none_or(|lost| distance(ack, lost) > 0)
@@ -115,42 +115,6 @@ impl Side {
 }
 
 impl Flow {
-    /// Why its receiver may refuse a segment. Only payload is doubted; checksums of what is skipped anyway are not looked
-    /// at.
-    pub(crate) fn doubt(&mut self, side: usize, segment: &Segment<'_>, has_payload: bool) -> Reasons {
-        let in_order = segment.seq == self.sides[side].next_seq;
-        let matters = has_payload && !(in_order && self.skips(side, segment.length));
-        let has_wrong_checksum = self.sides[side].credit.has_wrong_checksum(matters, || segment.is_checksum_right());
-        if !has_payload {
-            return NO_DOUBT;
-        }
-        let mut reasons = NO_DOUBT;
-        let (own, other) = (&self.sides[side], &self.sides[1 - side]);
-        if has_wrong_checksum {
-            reasons |= WRONG_CHECKSUM;
-        }
-        if own.credit.has_low_ttl(segment.ttl, own.ttl_max) {
-            reasons |= LOW_TTL;
-        }
-        if other.packets > 0 && other.is_unseen(segment.ack) {
-            reasons |= FUTURE_ACK;
-        }
-        reasons
-    }
-
-    /// Whether nothing of this side's next bytes will be read.
-    fn skips(&self, side: usize, length: u32) -> bool {
-        let own = &self.sides[side];
-        if let Some(passes) = self.passes_openvpn(side, length) {
-            return passes;
-        }
-        match own.mode {
-            Mode::Body => own.progress >= length && own.is_skipped(),
-            Mode::Plain => own.header_length == 0 && self.is_bulk(side, length as usize),
-            _ => false,
-        }
-    }
-
     /// Keep a segment until it is known whether its receiver took it.
     pub(crate) fn keep_doubtful(&mut self, run: &mut Run, side: usize, segment: &Segment<'_>, reasons: Reasons) {
         let doubtful = Doubtful {

@@ -1,12 +1,12 @@
 //! Frames in, facts out.
 
 use crate::conversations::Conversations;
+use crate::flow_table::{FlowTable, Packet};
 use crate::fragment::Fragments;
 use crate::frame::FrameReader;
 use crate::layers::{Carried, Dropped, Found};
 use crate::rows::Facts;
 use crate::run::{Counters, Limits, Run};
-use crate::table::{FlowTable, Packet};
 
 /// The year 2116. Later timestamps are taken for this one, so that adding a timeout never overflows.
 const LATEST_TIME_NS: i64 = 1 << 62;

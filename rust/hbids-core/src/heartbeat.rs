@@ -1,164 +1,16 @@
-//! Heartbeat messages of one flow: see `hbids/decode/reference/heartbeat.py` for which records make up a message, and
-//! which request it answers.
-
-use std::collections::VecDeque;
+//! Heartbeat records of one flow: see `hbids/decode/reference/heartbeat.py` for which of them make up a message.
 
 use crate::flow::Flow;
-use crate::hello::FULL_FRAGMENT;
-use crate::rows::Table;
+use crate::heartbeat_message::{
+    Kind, Message, Opening, Protection, Request, ABSENT, HEADER_BYTES, NO_REQUEST, PADDING_BYTES, TYPE_REQUEST,
+    TYPE_RESPONSE,
+};
+use crate::heartbeat_pairing::Pairing;
+use crate::heartbeat_row::HeldRows;
 use crate::run::Run;
 
-const TYPE_REQUEST: i16 = 1;
-const TYPE_RESPONSE: i16 = 2;
-/// Type and payload_length.
-const HEADER_BYTES: u16 = 3;
-const PADDING_BYTES: u32 = 16;
-/// RFC 6066 section 4; OpenSSL allows no smaller fragment either.
-const SMALLEST_FRAGMENT: u16 = 512;
-/// RC4-MD5 around 19 bytes, the smallest legal heartbeat of any suite.
-const SMALLEST_SEALED_BYTES: u16 = 35;
-const ABSENT: i32 = -1;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protection {
-    Clear = 1,
-    Sealed = 2,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Request = 1,
-    Response = 2,
-    Malformed = 3,
-}
-
-/// What is remembered of a request until its answer comes.
-#[derive(Clone, Copy)]
-struct Request {
-    message_id: u64,
-    record_length: i32,
-    claimed_length: i32,
-    time_ns: i64,
-}
-
-const NO_REQUEST: Request = Request { message_id: 0, record_length: ABSENT, claimed_length: ABSENT, time_ns: 0 };
-
-/// A message in the making.
-struct Message {
-    message_id: u64,
-    time_ns: i64,
-    end_time_ns: i64,
-    kind: Kind,
-    protection: Protection,
-    phase: u8,
-    message_type: i16,
-    claimed_length: i32,
-    record_version: u16,
-    record_length: u16,
-    last_record_length: u16,
-    /// A record of another kind came behind it.
-    interrupted: bool,
-    request: Request,
-    /// The request was seen, or could have been missed: later records may belong to this answer.
-    may_continue: bool,
-    gap: bool,
-    lost_place: bool,
-    reported_early: bool,
-    records: u32,
-    bytes_seen: u64,
-    /// By the headers of all its records.
-    bytes_claimed: u64,
-}
-
-impl Message {
-    /// The answer has more than was sent, beyond what legal padding explains.
-    fn exceeds_request(&self) -> bool {
-        let sent = i64::from(self.request.record_length);
-        if self.request.record_length == ABSENT {
-            return false;
-        }
-        let seen = i64::try_from(self.bytes_seen).unwrap_or(i64::MAX);
-        if self.protection == Protection::Sealed {
-            return seen > sent + i64::from(PADDING_BYTES);
-        }
-        let header = i64::from(HEADER_BYTES);
-        i64::from(self.claimed_length).min(seen - header) > (sent - header).max(0)
-    }
-
-    /// Header, claimed payload and padding.
-    fn whole_bytes(&self) -> u64 {
-        u64::from(HEADER_BYTES) + u64::from(self.claimed_length.max(0).unsigned_abs()) + u64::from(PADDING_BYTES)
-    }
-
-    /// Between records: whether another record may belong to this message.
-    fn is_open(&self, fragment_bytes: u16) -> bool {
-        if self.kind != Kind::Response || !self.may_continue {
-            return false;
-        }
-        if self.protection == Protection::Sealed {
-            return self.last_record_length == self.record_length && self.record_length >= fragment_bytes;
-        }
-        self.claimed_length != ABSENT
-            && self.record_length >= SMALLEST_FRAGMENT
-            && self.whole_bytes() > self.bytes_claimed
-    }
-
-    /// Whether an open message's next record would have this length.
-    fn continues_with(&self, length: u16) -> bool {
-        if self.protection == Protection::Sealed {
-            return length <= self.record_length;
-        }
-        let (length, record) = (u64::from(length), u64::from(self.record_length));
-        let left = self.whole_bytes().saturating_sub(self.bytes_claimed);
-        if self.lost_place {
-            // Records may be missing: any cut of the same answer will do.
-            return length <= left && (length == record || length == self.whole_bytes() % record);
-        }
-        length == left.min(record)
-    }
-}
-
-/// A heartbeat record of which too little has come to say what it is.
-struct Opening {
-    time_ns: i64,
-    end_time_ns: i64,
-    version: u16,
-    length: u16,
-    head: [u8; HEADER_BYTES as usize],
-    head_length: u16,
-}
-
-impl Opening {
-    fn head(&self) -> &[u8] {
-        &self.head[..usize::from(self.head_length)]
-    }
-
-    /// For a flow joined in mid-stream: clear when the bytes make sense as a header in a record too small to be
-    /// sealed, or exactly as large as an answer or an honest message is.
-    fn guess_protection(&self) -> Protection {
-        if self.length == 0 {
-            return Protection::Clear;
-        }
-        if !matches!(self.head().first(), Some(1 | 2)) {
-            return Protection::Sealed;
-        }
-        if self.length < SMALLEST_SEALED_BYTES || self.length == FULL_FRAGMENT {
-            return Protection::Clear;
-        }
-        let carried = u32::from(self.length - HEADER_BYTES);
-        let claimed = self.head().get(1..).unwrap_or(&[]).iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
-        if claimed == carried || claimed + PADDING_BYTES == carried {
-            Protection::Clear
-        } else {
-            Protection::Sealed
-        }
-    }
-}
-
-/// What they take in memory; each waiting request and each row held back takes more.
+/// What they take in memory, beside requests that wait and rows that are held back.
 const HEARTBEATS_BYTES: u64 = 512;
-const REQUEST_BYTES: u64 = 64;
-const HELD_ROW_BYTES: u64 = 256;
 
 /// The messages of both directions.
 #[derive(Default)]
@@ -166,13 +18,11 @@ pub(crate) struct Heartbeats {
     openings: [Option<Opening>; 2],
     messages: [Option<Message>; 2],
     record_left: [u32; 2],
-    pending: [VecDeque<Request>; 2],
+    pairing: Pairing,
     pub(crate) counts: [u32; 2],
     /// Since the first heartbeat: what shows whether a side that does not answer is alive.
     pub(crate) last_records: [LastRecord; 2],
-    /// Rows kept back until the flow is known to be TLS.
-    held: Table,
-    held_rows: u64,
+    pub(crate) held: HeldRows,
 }
 
 /// A record of another type than heartbeats. The larger of two is the last.
@@ -191,71 +41,15 @@ impl Default for LastRecord {
 
 impl Heartbeats {
     pub(crate) fn held_bytes(&self) -> u64 {
-        let requests: usize = self.pending.iter().map(VecDeque::len).sum();
-        HEARTBEATS_BYTES + requests as u64 * REQUEST_BYTES + self.held_rows * HELD_ROW_BYTES
-    }
-
-    /// This side's requests that a sealed record may still answer.
-    fn waiting(&mut self, run: &Run, side: usize) -> &mut VecDeque<Request> {
-        let pending = &mut self.pending[side];
-        while pending
-            .front()
-            .is_some_and(|oldest| run.time_ns.saturating_sub(oldest.time_ns) > run.limits.pending_wait_ns)
-        {
-            pending.pop_front();
-        }
-        pending
-    }
-
-    fn remember(&mut self, run: &mut Run, side: usize, request: Request) {
-        let pending = &mut self.pending[side];
-        if pending.len() as u64 >= run.limits.pending_requests && pending.pop_front().is_some() {
-            run.counters.pending_requests_dropped += 1;
-        }
-        pending.push_back(request);
-    }
-
-    /// The request this clear answer echoes: same claim, else one whose claim could not be read, else the oldest.
-    fn request_answered(&mut self, side: usize, claimed: i32) -> Option<Request> {
-        let pending = &mut self.pending[1 - side];
-        for wanted in [claimed, ABSENT] {
-            if let Some(index) = pending.iter().position(|request| request.claimed_length == wanted) {
-                return pending.remove(index);
-            }
-        }
-        pending.pop_front()
-    }
-
-    /// Of a record that is no message: the request to whose answer it belongs, if one that was asked for would be cut so.
-    fn request_of_lost_answer(&mut self, side: usize, length: u16, fragment: u16) -> Option<Request> {
-        let pending = &mut self.pending[1 - side];
-        let fragment = i32::from(fragment);
-        let index = pending.iter().position(|request| {
-            let whole = i32::from(HEADER_BYTES) + request.claimed_length + PADDING_BYTES as i32;
-            whole > fragment && [fragment, whole % fragment].contains(&i32::from(length))
-        })?;
-        pending.remove(index)
-    }
-
-    /// The waiting request this sealed answer echoes: an honest one is as long. Else the smallest, so that a large decoy
-    /// which nobody answers does not make a leak look like an echo.
-    fn sealed_request_answered(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> Option<Request> {
-        let waiting = self.waiting(run, 1 - side);
-        let echoes = |request: &Request| length < fragment && request.record_length == i32::from(length);
-        let index = waiting.iter().position(echoes).or_else(|| {
-            let smallest = waiting.iter().enumerate().min_by_key(|(_, request)| request.record_length)?;
-            Some(smallest.0)
-        })?;
-        waiting.remove(index)
+        HEARTBEATS_BYTES + self.pairing.held_bytes() + self.held.held_bytes()
     }
 
     /// Whether a sealed record that could continue this side's answer is rather a message of its own.
     fn begins_anew(&mut self, run: &Run, side: usize, length: u16, fragment: u16) -> bool {
-        self.waiting(run, 1 - side);
+        let waiting = self.pairing.waiting(run, 1 - side);
         let Some(message) = self.messages[side].as_ref() else {
             return false;
         };
-        let waiting = &self.pending[1 - side];
         if !message.exceeds_request() {
             let late = run.time_ns.saturating_sub(message.end_time_ns) > run.limits.answer_wait_ns;
             return !waiting.is_empty() || message.interrupted || late;
@@ -269,40 +63,6 @@ impl Heartbeats {
 }
 
 impl Flow {
-    fn protection(&self, side: usize) -> Option<Protection> {
-        if self.sides[side].sealed {
-            Some(Protection::Sealed)
-        } else if self.is_dtls() {
-            Some(Protection::Clear)
-        } else {
-            let hello_missed = self.hello_may_be_missed && !self.said_hello;
-            let change_missed = self.sides[side].lost && self.sides[1 - side].changed_cipher;
-            if hello_missed || change_missed {
-                None
-            } else {
-                Some(Protection::Clear)
-            }
-        }
-    }
-
-    /// The numbers are those of `hbids.facts.Phase`.
-    fn phase(&self) -> u8 {
-        if self.sides.iter().all(|side| side.changed_cipher) {
-            3
-        } else if self.server_said_hello {
-            2
-        } else {
-            let answers_missed = !self.is_dtls() && self.may_have_missed(1 - self.client());
-            u8::from(!(self.hello_may_be_missed || answers_missed))
-        }
-    }
-
-    /// Requests of a side that was joined late, lost bytes, or was not captured.
-    pub(crate) fn may_have_missed(&self, side: usize) -> bool {
-        let side = &self.sides[side];
-        self.midstream || side.lost || side.has_lost() || side.packets == 0
-    }
-
     /// A header of type 24.
     pub(crate) fn heartbeat_began(&mut self, run: &mut Run, side: usize, version: u16, length: u16) {
         let sealed = self.protection(side) == Some(Protection::Sealed);
@@ -410,7 +170,7 @@ impl Flow {
             self.finish_message(run, side);
         }
         if let Some(heartbeats) = self.heartbeats.as_ref() {
-            run.counters.heartbeats_without_tls += heartbeats.held_rows;
+            run.counters.heartbeats_without_tls += heartbeats.held.count();
         }
     }
 
@@ -447,12 +207,12 @@ impl Flow {
             match message_type {
                 TYPE_REQUEST if opening.length >= HEADER_BYTES => (Kind::Request, None),
                 TYPE_RESPONSE if opening.length >= HEADER_BYTES => {
-                    (Kind::Response, heartbeats.request_answered(side, claimed_length))
+                    (Kind::Response, heartbeats.pairing.request_answered(side, claimed_length))
                 }
                 _ => {
                     let may_be_lost = spans_records && may_have_lost;
                     let request = may_be_lost
-                        .then(|| heartbeats.request_of_lost_answer(side, opening.length, fragment_bytes))
+                        .then(|| heartbeats.pairing.request_of_lost_answer(side, opening.length, fragment_bytes))
                         .flatten();
                     beginning_lost = request.is_some();
                     claimed_length = request.map_or(claimed_length, |request| request.claimed_length);
@@ -460,7 +220,7 @@ impl Flow {
                 }
             }
         } else {
-            let answered = heartbeats.sealed_request_answered(run, side, opening.length, fragment_bytes);
+            let answered = heartbeats.pairing.sealed_request_answered(run, side, opening.length, fragment_bytes);
             (if answered.is_some() || answers_the_unseen { Kind::Response } else { Kind::Request }, answered)
         };
         let message = Message {
@@ -493,7 +253,7 @@ impl Flow {
                 claimed_length,
                 time_ns: message.time_ns,
             };
-            heartbeats.remember(run, side, request);
+            heartbeats.pairing.remember(run, side, request);
         }
         heartbeats.messages[side] = Some(message);
     }
@@ -527,71 +287,6 @@ impl Flow {
     fn finish_message(&mut self, run: &mut Run, side: usize) {
         if let Some(message) = self.heartbeats.as_mut().and_then(|heartbeats| heartbeats.messages[side].take()) {
             self.emit_heartbeat(run, side, &message, true);
-        }
-    }
-
-    /// Write a row, or hold it back until the flow is known to be TLS.
-    fn emit_heartbeat(&mut self, run: &mut Run, side: usize, message: &Message, is_final: bool) {
-        let is_tls = self.is_tls();
-        let mut row = Table::default();
-        let table = if is_tls { &mut run.rows.heartbeats } else { &mut row };
-        let (mut payload, mut padding) = (ABSENT, ABSENT);
-        if message.claimed_length != ABSENT {
-            let carried = message.bytes_seen.saturating_sub(u64::from(HEADER_BYTES));
-            let carried = i32::try_from(carried).unwrap_or(i32::MAX);
-            payload = message.claimed_length.min(carried);
-            padding = carried - payload;
-        }
-        table.i64(message.time_ns);
-        table.i64(message.end_time_ns);
-        table.u64(message.message_id);
-        table.u64(self.flow_id);
-        self.put_endpoints(table);
-        table.u8(self.transport());
-        table.u8(if self.client() == side { 1 } else { 2 });
-        table.u8(message.protection as u8);
-        table.u8(message.kind as u8);
-        table.u8(message.phase);
-        table.flag(is_final);
-        table.flag(message.gap);
-        table.flag(self.hello_may_be_missed);
-        table.i16(message.message_type);
-        table.u16(message.record_version);
-        table.u32(u32::from(message.record_length));
-        table.u64(message.bytes_seen);
-        table.u32(message.records);
-        table.i32(message.claimed_length);
-        table.i32(payload);
-        table.i32(padding);
-        table.u64(message.request.message_id);
-        table.i32(message.request.record_length);
-        table.i32(message.request.claimed_length);
-        table.u16(self.cipher_suite);
-        table.u16(self.tls_version);
-        table.u8(self.encrypt_then_mac);
-        table.i16(self.heartbeat_accepted);
-        self.put_so_far(run.packet_number, table);
-        table.end_row();
-        if is_tls {
-            return;
-        }
-        if let Some(heartbeats) = self.heartbeats.as_mut() {
-            if heartbeats.held_rows < run.limits.held_heartbeats {
-                heartbeats.held.append(&mut row);
-                heartbeats.held_rows += 1;
-            } else {
-                run.counters.held_heartbeats_dropped += 1;
-            }
-        }
-    }
-
-    pub(crate) fn release_held(&mut self, run: &mut Run) {
-        let is_tls = self.is_tls();
-        if let Some(heartbeats) = self.heartbeats.as_mut() {
-            if is_tls && heartbeats.held_rows > 0 {
-                run.rows.heartbeats.append(&mut heartbeats.held);
-                heartbeats.held_rows = 0;
-            }
         }
     }
 }

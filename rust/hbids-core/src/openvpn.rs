@@ -2,161 +2,20 @@
 //! to, and what counts as sealed.
 
 use crate::flow::Flow;
-use crate::heartbeat::LastRecord;
+use crate::flow_row::Counts;
 use crate::layers::Datagram;
+use crate::openvpn_channel::{Channel, FIRST_WITH_TLS};
 use crate::openvpn_packet::{
     is_control, is_hard_reset, is_hard_reset_of_client, may_be_first, may_open, recognise, replay_id_of_sealed,
     session_id, ControlPacket, SessionId,
 };
 use crate::openvpn_stream::PacketWalker;
-use crate::reliable::{Reader, Reliable};
 use crate::run::Run;
 
-/// Id of the packet behind the reset.
-const FIRST_WITH_TLS: u32 = 1;
-/// What the state of a flow's control channel takes in memory, and each of its sessions.
+/// What the state of a flow's control channel takes in memory, beside its sessions.
 const OPENVPN_BYTES: u64 = 1_024;
-const CHANNEL_BYTES: u64 = 768;
 /// Replay ids of tls-crypt go on by one a packet; so many may be missing from the capture.
 const MOST_REPLAY_IDS_LOST: u32 = 64;
-
-/// One TLS session.
-struct Channel {
-    directions: [Reliable; 2],
-    /// Of each side, once it has sent something.
-    session_ids: [Option<SessionId>; 2],
-    /// Of tls-auth, in the packets of each side.
-    wrap_bytes: [u8; 2],
-    key_id: u8,
-    session: Inside,
-}
-
-/// The session of a channel: a flow within the flow, from its first byte of TLS on.
-struct Inside {
-    flow: Option<Box<Flow>>,
-    midstream: bool,
-}
-
-impl Inside {
-    fn is_tls(&self) -> bool {
-        self.flow.as_ref().is_some_and(|flow| flow.is_tls())
-    }
-
-    /// Let the flow within work, as far as the flow around it has come.
-    fn lend(&mut self, outer: &mut Flow, work: impl FnOnce(&mut Flow)) {
-        let flow = self.flow.get_or_insert_with(|| Box::new(outer.within(self.midstream)));
-        for (own, other) in flow.sides.iter_mut().zip(&outer.sides) {
-            (own.packets, own.bytes) = (other.packets, other.bytes);
-            if other.has_lost() {
-                own.holes.get_or_insert_default().lost_until = Some(other.next_seq);
-            }
-        }
-        flow.client_side = outer.client_side;
-        work(flow);
-        outer.client_side = flow.client_side;
-    }
-}
-
-/// Where the bytes of one direction go.
-struct Reading<'a> {
-    run: &'a mut Run,
-    outer: &'a mut Flow,
-    session: &'a mut Inside,
-    side: usize,
-}
-
-impl Reader for Reading<'_> {
-    fn run(&mut self) -> &mut Run {
-        self.run
-    }
-
-    fn feed(&mut self, data: &[u8]) {
-        self.session.lend(self.outer, |flow| flow.feed(self.run, self.side, data));
-    }
-
-    fn gap(&mut self, length: u64) {
-        self.session.lend(self.outer, |flow| flow.gap(self.run, self.side, length));
-    }
-}
-
-impl Channel {
-    fn new(key_id: u8, midstream: bool) -> Self {
-        Self {
-            directions: Default::default(),
-            session_ids: [None; 2],
-            wrap_bytes: [0; 2],
-            key_id,
-            session: Inside { flow: None, midstream },
-        }
-    }
-
-    /// Whether this side has sent packets of this session here.
-    fn owns(&self, side: usize, session_id: SessionId, key_id: u8) -> bool {
-        self.session_ids[side] == Some(session_id) && self.key_id == key_id
-    }
-
-    /// Whether a packet of this side belongs here. A client's hard reset begins anew.
-    fn admits(&self, side: usize, packet: &ControlPacket<'_>) -> bool {
-        let is_own = match self.session_ids[side] {
-            Some(own) => own == packet.session_id,
-            None => !is_hard_reset_of_client(packet.opcode),
-        };
-        let other = self.session_ids[1 - side];
-        let is_meant = packet.remote_id.is_none_or(|remote| other.is_none_or(|other| other == remote));
-        self.key_id == packet.key_id && is_own && is_meant
-    }
-
-    fn reader<'a>(&'a mut self, run: &'a mut Run, outer: &'a mut Flow, side: usize) -> (&'a mut Reliable, Reading<'a>) {
-        let Self { directions, session, .. } = self;
-        (&mut directions[side], Reading { run, outer, session, side })
-    }
-
-    /// Read a packet; its payload is `length` bytes on the wire.
-    fn take(
-        &mut self,
-        (run, outer, side): (&mut Run, &mut Flow, usize),
-        packet: &ControlPacket<'_>,
-        payload: &[u8],
-        length: usize,
-    ) {
-        for packet_id in packet.acks() {
-            let (direction, mut reader) = self.reader(run, outer, 1 - side);
-            direction.acknowledge(&mut reader, packet_id);
-        }
-        let Some(packet_id) = packet.packet_id else {
-            return;
-        };
-        if self.session_ids[side].is_none() {
-            self.session_ids[side] = Some(packet.session_id);
-            // What lies between the reset and this one is late, or lost.
-            let first = if self.session.midstream { packet_id } else { packet_id.min(FIRST_WITH_TLS) };
-            self.directions[side].start(first);
-        }
-        let (direction, mut reader) = self.reader(run, outer, side);
-        direction.packet(&mut reader, packet_id, payload, u32::try_from(length).unwrap_or(u32::MAX));
-    }
-
-    /// Give up what has been missing for too long.
-    fn check_holes(&mut self, run: &mut Run, outer: &mut Flow) {
-        for side in [0, 1] {
-            if self.directions[side].has_hole() {
-                let (direction, mut reader) = self.reader(run, outer, side);
-                direction.check_hole(&mut reader);
-            }
-        }
-    }
-
-    /// Read what waits, and write the rows.
-    fn end(&mut self, run: &mut Run, outer: &mut Flow) {
-        for side in [0, 1] {
-            let (direction, mut reader) = self.reader(run, outer, side);
-            direction.end(&mut reader);
-        }
-        if self.session.flow.is_some() {
-            self.session.lend(outer, |flow| flow.end_session(run));
-        }
-    }
-}
 
 /// A session that tls-crypt may have sealed.
 #[derive(Clone, Copy)]
@@ -197,14 +56,13 @@ impl OpenVpn {
 
     /// Out-of-order bytes left out.
     pub(crate) fn held_bytes(&self) -> u64 {
-        let sessions = self.sessions().map(|session| u64::from(session.count_state_bytes())).sum::<u64>();
-        OPENVPN_BYTES + self.channels.len() as u64 * CHANNEL_BYTES + sessions
+        OPENVPN_BYTES + self.channels.iter().map(Channel::held_bytes).sum::<u64>()
     }
 
     /// What waits in each direction of each session, and of the connection.
     pub(crate) fn waiting_bytes(&self) -> impl Iterator<Item = u64> + '_ {
         let packets = self.walkers.iter().map(PacketWalker::waiting_bytes);
-        let chunks = self.channels.iter().flat_map(|channel| channel.directions.iter().map(Reliable::waiting_bytes));
+        let chunks = self.channels.iter().flat_map(Channel::waiting_bytes);
         packets.chain(chunks)
     }
 
@@ -384,49 +242,10 @@ impl Flow {
     }
 }
 
-/// What a flow row counts of one direction's records.
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) records: [u32; 5],
-    pub(crate) small_record_bytes: [u32; 3],
-    pub(crate) bulk_record_bytes: [u64; 2],
-    pub(crate) heartbeats: u32,
-    pub(crate) last_record: LastRecord,
-}
-
-impl Counts {
-    fn add(&mut self, flow: &Flow, side: usize) {
-        let own = &flow.sides[side];
-        for (total, count) in self.records.iter_mut().zip(own.records) {
-            *total = total.saturating_add(count);
-        }
-        for (total, bytes) in self.small_record_bytes.iter_mut().zip(own.small_record_bytes) {
-            *total = total.saturating_add(bytes);
-        }
-        for (total, bytes) in self.bulk_record_bytes.iter_mut().zip(own.bulk_record_bytes) {
-            *total = total.saturating_add(bytes);
-        }
-        if let Some(heartbeats) = flow.heartbeats.as_ref() {
-            self.heartbeats = self.heartbeats.saturating_add(heartbeats.counts[side]);
-            self.last_record = self.last_record.max(heartbeats.last_records[side]);
-        }
-    }
-}
-
 impl Flow {
     /// Whether TLS was found in OpenVPN.
     pub(crate) fn is_tls_in_openvpn(&self) -> bool {
         self.openvpn.as_ref().is_some_and(|vpn| vpn.is_tls())
-    }
-
-    /// Of all sessions on this flow.
-    pub(crate) fn counts(&self, side: usize) -> Counts {
-        let mut counts = Counts::default();
-        counts.add(self, side);
-        for session in self.openvpn.iter().flat_map(|vpn| vpn.sessions()) {
-            counts.add(session, side);
-        }
-        counts
     }
 
     /// The session within is over: what it has counted stays.

@@ -1,11 +1,12 @@
 //! OpenVPN in a TCP connection: see `hbids/decode/reference/openvpn_stream.py` for what is taken from the walker of
 //! records.
 
-use crate::flow::{Flow, Side};
+use crate::flow::Flow;
 use crate::openvpn::OpenVpn;
 use crate::openvpn_packet::{is_control, is_data, may_be_first, may_begin, LENGTH_BYTES};
 use crate::record::Mode;
 use crate::run::Run;
+use crate::side::Side;
 
 /// Walks the packets of one direction.
 #[derive(Default)]

@@ -1,7 +1,8 @@
 //! One direction's TLS records, wherever they begin: see `hbids/decode/reference/record.py` for the modes.
 
-use crate::flow::{Flow, Side};
+use crate::flow::Flow;
 use crate::run::Run;
+use crate::side::Side;
 
 pub(crate) const HEADER_BYTES: usize = 5;
 /// RFC 5246 section 6.2.3: plaintext limit plus what sealing may add.

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::doubt::Doubtful;
-use crate::flow::{Flow, Side};
+use crate::flow::Flow;
 use crate::run::Run;
+use crate::side::Side;
 
 /// Charged for each waiting segment, so that one-byte segments cannot make the list long.
 pub(crate) const PIECE_OVERHEAD_BYTES: u64 = 512;

@@ -1,9 +1,10 @@
-//! All live flows, and the bound on how many there are: see `hbids/decode/reference/flow.py` for the rules.
+//! The table of flows: see `hbids/decode/reference/flow_table.py` for when a flow ends, and how many are held.
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::flow::{EndReason, Flow, Key};
+use crate::flow::{EndReason, Flow};
+use crate::flow_key::Key;
 use crate::layers::Carried;
 use crate::run::{Limits, Run};
 use crate::transport::SYN;
