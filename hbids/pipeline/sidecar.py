@@ -279,7 +279,8 @@ class Sidecar:
 
     def _look_for_offenders(self, finding: Finding) -> None:
         assert self._feedback is not None
-        self._feedback.take(finding, self.witness.told.evidence(finding.flow, finding.time_ns), self._analysis.spares)
+        evidence = self.witness.told.evidence(finding.flow, finding.time_ns)
+        self._feedback.take(finding, evidence, self._analysis.spares)
 
     def _tell(self, finding: Finding) -> None:
         evidence = self.witness.told.evidence(finding.flow, finding.time_ns)
