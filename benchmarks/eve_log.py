@@ -24,7 +24,7 @@ CONTENT = REPOSITORY / "signatures" / "suricata"
 ATTACK = REPOSITORY / "pcaps" / "scan_vuln_stafford.pcap"
 ATTACK_EVERY = 10
 """Copies between two attacks."""
-ALSO_LOGGED = ["anomaly", "http", "dns", "smtp", "ssh", "quic", {"files": {"force-magic": False}}]
+ALSO_LOGGED = ["http", "dns", "smtp", "ssh", "quic", {"files": {"force-magic": False}}]
 """What suricata.yaml has from the start, beside what hbids needs."""
 _TIME = re.compile(rb"([0-9-]{10}T[0-9:]{8})(?=\.[0-9]{6}\+0000)")
 _FLOW_ID = re.compile(rb'"flow_id":([0-9]+)')
