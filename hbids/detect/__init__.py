@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from hbids.detect.common import News
     from hbids.detect.discipline import Current
     from hbids.detect.user import UserDetection
-    from hbids.facts import Finding, Tallies
+    from hbids.facts import Finding
     from hbids.state import Part
+    from hbids.tallies import Tallies
     from hbids.user_signatures import UserSignatures
 
     class NewsDetector(Protocol):

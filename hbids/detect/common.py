@@ -30,8 +30,9 @@ from hbids.parties import address_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hbids.facts import Rows, ShapeTallies, Tallies, Verdict
+    from hbids.facts import Rows, Verdict
     from hbids.measures import Measured
+    from hbids.tallies import ShapeTallies, Tallies
 
 __all__ = [
     "LEAKS",
@@ -82,7 +83,7 @@ class News(NamedTuple):
     leaked_estimated: int
     burst: int
     endpoint: np.void
-    """:data:`~hbids.facts.TALLY_DTYPE`, as the next three."""
+    """:data:`~hbids.tallies.TALLY_DTYPE`, as the next three."""
     source: np.void
     network: np.void
     behaviour: np.void

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hbids.detect.common import News, totals_of
-from hbids.facts import Finding, Reach, Series, Standing, Verdict
+from hbids.facts import Finding, Reach, Series, Verdict
 from hbids.parties import words_text
+from hbids.tallies import Standing
 
 if TYPE_CHECKING:
     from hbids.config import Thresholds

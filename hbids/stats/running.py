@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hbids.facts import TALLY_DTYPE, Rows
+from hbids.facts import Rows
+from hbids.tallies import TALLY_DTYPE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,7 +52,7 @@ class Running:
         self._columns[name] = values
 
     def at(self, index: Integers) -> Rows:
-        """All totals of some entries, as :data:`~hbids.facts.TALLY_DTYPE`."""
+        """All totals of some entries, as :data:`~hbids.tallies.TALLY_DTYPE`."""
         tallies = np.zeros(len(index), TALLY_DTYPE)
         if len(index):
             tallies["key"] = self.before["key"][self.groups.of[index]]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hbids.facts import EndReason, Rows, ShapeTallies
+from hbids.facts import EndReason, Rows
 from hbids.keyed import MOST_ENTRIES, Flags, Integers, KeyedTable, Words, fingerprint, keys_of
 from hbids.parties import Parties, of_rows
 from hbids.stats.news import power_of_ten
+from hbids.tallies import ShapeTallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hbids.facts import Reach, Standing
+from hbids.facts import Reach
+from hbids.tallies import Standing
 
 if TYPE_CHECKING:
     from hbids.config import Thresholds

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hbids.bursts import BURST_FIELDS, count_bursts
-from hbids.facts import ABSENT, TALLY_DTYPE, Protection, Reach, Rows, Tallies, Verdict
+from hbids.facts import ABSENT, Protection, Reach, Rows, Verdict
 from hbids.keyed import MOST_ENTRIES, Flags, Integers, KeyedTable, Words, fingerprint, keys_of
 from hbids.networks import Networks
 from hbids.parties import networks_of, victim_key
@@ -24,6 +24,7 @@ from hbids.stats.distinct import CountersOfMany
 from hbids.stats.running import Running
 from hbids.stats.sources import Sources
 from hbids.stats.standing import standing
+from hbids.tallies import TALLY_DTYPE, Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,7 +134,7 @@ class Statistics:
         )
 
     def current(self, finding: Finding) -> Rows | None:
-        """What stands in the row of a finding's series now, as :data:`~hbids.facts.TALLY_DTYPE`, shape (1,)."""
+        """What stands in the row of a finding's series now, as :data:`~hbids.tallies.TALLY_DTYPE`, shape (1,)."""
         series = finding.series
         if series is None:
             return None
