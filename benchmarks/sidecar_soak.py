@@ -30,6 +30,7 @@ __all__ = [
     "Sidecar",
     "catch_up",
     "compare",
+    "end",
     "prepare",
     "send",
     "suricata",
@@ -75,6 +76,11 @@ class Sidecar:
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        """If it still runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.end(signal.SIGKILL)
 
     def summary(self) -> dict[str, Any]:
         """Of the run that has ended."""
@@ -129,12 +135,14 @@ def _soak(wire: Wire, folder: Path, rounds: int, dice: random.Random) -> int:
             if attack.returncode != 0:
                 raise Failed(f"tcpreplay ended with {attack.returncode}")
         time.sleep(12)  # until the last flows are over
+        end(process)
+        catch_up(undisturbed, disturbed)
+        for sidecar in (undisturbed, disturbed):
+            sidecar.end(signal.SIGTERM)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE_S)
-    catch_up(undisturbed, disturbed)
-    for sidecar in (undisturbed, disturbed):
-        sidecar.end(signal.SIGTERM)
+        end(process)
+        for sidecar in (undisturbed, disturbed):
+            sidecar.kill()
     return compare(undisturbed.alerts(), disturbed.alerts(), f"{rounds} rounds, {rotations} rotations, {kills} kills")
 
 
@@ -144,6 +152,13 @@ def catch_up(one: Sidecar, other: Sidecar) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while one.alerts().keys() != other.alerts().keys() and time.monotonic() < deadline_s:
         time.sleep(1)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Let a Suricata end, if it still runs."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
 
 
 def prepare(wire: Wire, folder: Path) -> None:

@@ -9,14 +9,29 @@ from __future__ import annotations
 import argparse
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from benchmarks.measure import Failed
-from benchmarks.sidecar_soak import CAPTURES, CONTENT, PATIENCE_S, Sidecar, catch_up, compare, prepare, send, suricata
+from benchmarks.sidecar_soak import (
+    CAPTURES,
+    CONTENT,
+    PATIENCE_S,
+    Sidecar,
+    catch_up,
+    compare,
+    end,
+    prepare,
+    send,
+    suricata,
+)
 from benchmarks.wire import Wire, open_wire
 
 if TYPE_CHECKING:
@@ -47,39 +62,48 @@ class _Soak:
         self._wire, self._folder, self._dice = wire, folder, dice
         self._fragment = folder / "both.yaml"
         self._fragment.write_text(_both_outputs((CONTENT / "hbids.yaml").read_text(), folder / SOCKET))
+        self._process: subprocess.Popen[bytes] | None = None
         prepare(wire, folder)
 
     def run(self, restarts: int) -> int:
         file = Sidecar(self._folder, "file")
         at_socket = Sidecar(self._folder, "socket", f"unix_stream:{self._folder / SOCKET}")
-        for sidecar in (file, at_socket):
-            sidecar.start()
-        time.sleep(3)
-        self._process = suricata(self._wire, self._folder, self._fragment)
         try:
-            self._attack(restarts)
-            at_socket.end(signal.SIGKILL)
-            written_before = self._lines_written()
+            for sidecar in (file, at_socket):
+                sidecar.start()
             time.sleep(3)
-            at_socket.start()
-            time.sleep(3)
-            missed = self._lines_written() - written_before
+            self._process = suricata(self._wire, self._folder, self._fragment)
             self._attack(restarts)
+            missed = self._kill(at_socket)
+            self._attack(restarts)
+            end(self._process)
+            catch_up(file, at_socket)
+            for sidecar in (file, at_socket):
+                sidecar.end(signal.SIGTERM)
         finally:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(PATIENCE_S)
-        catch_up(file, at_socket)
-        for sidecar in (file, at_socket):
-            sidecar.end(signal.SIGTERM)
+            if self._process is not None:
+                end(self._process)
+            for sidecar in (file, at_socket):
+                sidecar.kill()
         away_s = at_socket.summary()["drops"].get("eve_away_s", 0)
         what = f"{2 * restarts} restarts of Suricata, {missed} lines missed in the {away_s} s that nobody listened"
         return compare(file.alerts(), at_socket.alerts(), what) or int(away_s == 0)
+
+    def _kill(self, sidecar: Sidecar) -> int:
+        """Kill and start it; how many lines were written before it listened again."""
+        sidecar.end(signal.SIGKILL)
+        written_before = self._lines_written()
+        time.sleep(3)
+        sidecar.start()
+        time.sleep(3)
+        return self._lines_written() - written_before
 
     def _attack(self, restarts: int) -> None:
         """Send captures, and restart Suricata meanwhile; until all flows are over."""
         for number in range(restarts):
             sent = send(self._wire, CAPTURES[number % len(CAPTURES)], 4)
             time.sleep(self._dice.uniform(0, 2))
+            assert self._process is not None
             self._process.send_signal((signal.SIGTERM, signal.SIGKILL)[number % 2])
             self._process.wait(PATIENCE_S)
             self._process = suricata(self._wire, self._folder, self._fragment)
@@ -94,13 +118,15 @@ class _Soak:
 
 
 def _both_outputs(fragment: str, socket: Path) -> str:
-    """What hbids ships, with its output twice: into a file, and over a socket."""
-    begin = fragment.index("  - eve-log:")
-    end = fragment.index("\n# With dots")
-    output = fragment[begin:end]
-    again = output.replace("filetype: regular", "filetype: unix_stream")
-    again = again.replace("filename: eve.json", f"filename: {socket}")
-    return fragment[:end] + again + fragment[end:]
+    """What hbids ships, with its output twice: into a file, and over a socket. But for anomalies, which Suricata logs
+    only once."""
+    settings = yaml.safe_load(fragment)
+    [output] = settings["outputs"]
+    output["eve-log"]["types"] = [kind for kind in output["eve-log"]["types"] if "anomaly" not in kind]
+    to_socket = deepcopy(output)  # not the same objects, for which YAML has a shorthand that Suricata does not know
+    to_socket["eve-log"] |= {"filetype": "unix_stream", "filename": str(socket)}
+    settings["outputs"].append(to_socket)
+    return "%YAML 1.1\n---\n" + yaml.safe_dump(settings)
 
 
 if __name__ == "__main__":
