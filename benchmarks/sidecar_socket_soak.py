@@ -1,7 +1,7 @@
 """``python -m benchmarks.sidecar_socket_soak``: a live Suricata, attacks on its wire, its events in a file and over a
 stream socket, and a sidecar at each. Suricata is ended and started again while it is attacked, by SIGTERM and by
-SIGKILL in turn, and once, between two attacks, the sidecar at the socket is killed. In the end both must have told the
-same alerts, each once, and all that the socket did not bring must have been written while nobody listened. Needs root,
+SIGKILL in turn, and once, between two attacks, both sidecars are restarted. In the end both must have told the same
+alerts, each once, and all that the socket did not bring must have been written while nobody listened. Needs root,
 Suricata and tcpreplay."""
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Soak:
             time.sleep(3)
             self._process = suricata(self._wire, self._folder, self._fragment)
             self._attack(restarts)
-            missed = self._kill(at_socket)
+            missed = self._restart(file, at_socket)
             self._attack(restarts)
             end(self._process)
             catch_up(file, at_socket)
@@ -89,12 +89,14 @@ class _Soak:
         what = f"{2 * restarts} restarts of Suricata, {missed} lines missed in the {away_s} s that nobody listened"
         return compare(file.alerts(), at_socket.alerts(), what) or int(away_s == 0)
 
-    def _kill(self, sidecar: Sidecar) -> int:
-        """Kill and start it; how many lines were written before it listened again."""
-        sidecar.end(signal.SIGKILL)
+    def _restart(self, *sidecars: Sidecar) -> int:
+        """End and start them; how many lines were written before they listened again."""
+        for sidecar in sidecars:
+            sidecar.end(signal.SIGTERM)
         written_before = self._lines_written()
         time.sleep(3)
-        sidecar.start()
+        for sidecar in sidecars:
+            sidecar.start()
         time.sleep(3)
         return self._lines_written() - written_before
 
