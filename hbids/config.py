@@ -352,6 +352,11 @@ class Eve:
     """And how many events must have been read meanwhile: Suricata's threads write side by side, and one may be behind
     by as many packets as it lets wait (``max-pending-packets``, 1,024)."""
 
+    rejoin_ns: int = 10 * _SECOND_NS
+    """How long a flow may go on that ended with Suricata itself, or for one of several sensors, counted from the first
+    event after that: the time of a restart, in which nobody speaks, is not counted. Until then its totals wait; where
+    nobody speaks for a while, they wait no longer."""
+
     held_bytes: int = 1 << 20
     """Held back of one flow: more than all that comes within a round trip."""
 

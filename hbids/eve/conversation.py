@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hbids.eve.flows import TCP, FlowKey
 from hbids.eve.hello import TlsSession
-from hbids.eve.pieces import FIRST_SEQ, SEQ_MASK, Frame, ShownPacket, Stream, ToldRecord, distance
+from hbids.eve.pieces import FIRST_SEQ, SEQ_MASK, Frame, ShownBytes, ShownPacket, Stream, ToldRecord, distance
 from hbids.eve.records import (
     CHANGE_CIPHER_RECORD,
     begins_answer,
@@ -25,6 +25,7 @@ from hbids.eve.records import (
     tls_start,
 )
 from hbids.eve.segment import ACK, LINK_TYPE_RAW, RST, SYN, find_segment, make_segment
+from hbids.eve.tellers import Ends, Tellers, ends_of
 from hbids.facts import Direction
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _SAMPLE_BYTES = 16
 _LEADS_TO_TLS = ("tls", "smtp", "imap", "pop3", "ftp", "ldap", "pgsql")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conversation:
     """One flow. Times are nanoseconds of Suricata's clock."""
 
@@ -55,6 +56,9 @@ class Conversation:
     evidence: str = "eve-flow"
     hellos_seen: set[Direction] = field(default_factory=set)
     """Whose real hellos the engine was given."""
+    tellers: Tellers = field(init=False)
+    is_over: bool = False
+    """All is said; whoever still tells of it tells it again."""
     said_overflow: bool = False
     """Suricata says that a clear request claims too much."""
     said_invalid: bool = False
@@ -63,6 +67,8 @@ class Conversation:
     """Suricata says that an answer was too large."""
     counts_then: FlowCounts | None = None
     """What had gone each way when Suricata first said anything of a heartbeat; None where only anomalies did."""
+    words_until_ns: int | None = None
+    """Whatever Suricata has said up to then has been judged."""
     counted_from_ns: int | None = None
     """From then on sizes are told by counters alone."""
     held_bytes: int = 0
@@ -77,11 +83,30 @@ class Conversation:
     )
     _last_packets: list[tuple[int, bytes]] = field(default_factory=list)
     _latest_ns: int = 0
+    _shown: dict[Direction, ShownBytes] = field(
+        default_factory=lambda: {Direction.TO_SERVER: ShownBytes(), Direction.TO_CLIENT: ShownBytes()}
+    )
+    """What of each direction packets have shown."""
+
+    def __post_init__(self) -> None:
+        self.tellers = Tellers(self.start_ns)
 
     @property
     def key(self) -> FlowKey:
         """The endpoints."""
         return FlowKey(self.client, self.server, self.protocol)
+
+    @property
+    def ends(self) -> Ends:
+        """What names the flow, whoever tells of it."""
+        return ends_of(self.key)
+
+    def bytes_ahead(self, segment: Segment) -> int | None:
+        """How far a packet lies behind the last one of its direction that was shown, negative if before it; None where
+        none was shown. Streams begin anywhere in four billion."""
+        way = Direction.TO_CLIENT if self._goes(segment, Direction.TO_CLIENT) else Direction.TO_SERVER
+        last_seq = self._shown[way].last_seq
+        return None if last_seq is None else distance(last_seq, segment.seq)
 
     # --- what EVE says ---
 
@@ -92,12 +117,17 @@ class Conversation:
         elif app_protocol not in ("", "failed") and self.protocol == TCP and not self.is_tls:
             self.is_tls = False
 
+    def forget_words(self, time_ns: int) -> None:
+        """What was said of heartbeats up to now has been judged; the same words of another sensor mean nothing new."""
+        self.said_overflow = self.said_invalid = self.said_leak = False
+        self.counts_then, self.words_until_ns = None, time_ns
+
     def way_of(self, source: Party) -> Direction:
         """Which way a packet of this source goes."""
         return Direction.TO_CLIENT if source == self.server else Direction.TO_SERVER
 
-    def packet(self, frame: Frame, way: Direction) -> Iterator[Frame]:
-        """A packet of the flow; the same one may be told several times."""
+    def packet(self, frame: Frame, way: Direction, teller: int) -> Iterator[Frame]:
+        """A packet of the flow; the same one may be told several times, also by another teller."""
         mark = (frame.time_ns, frame.data)
         if mark in self._last_packets:
             return
@@ -105,6 +135,11 @@ class Conversation:
         self.evidence = "eve-alert"
         segment = find_segment(frame.link_type, frame.data) if self.protocol == TCP else None
         packet = ShownPacket(frame, way, segment)
+        if segment is not None:
+            shown = self._shown[way]
+            if shown.has(segment.seq, len(segment.payload), but=teller):
+                return
+            shown.add(segment.seq, len(segment.payload), teller)
         if not self.playing and self.protocol != TCP:
             self.playing = self.is_tls = True
         if self.playing:

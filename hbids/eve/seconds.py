@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hbids.eve.pieces import Frame
+from hbids.eve.segment import LINK_TYPE_ETHERNET
 from hbids.eve.slice import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["LINK_TYPE_ETHERNET", "Seconds"]
+__all__ = ["Seconds"]
 
-LINK_TYPE_ETHERNET = 1
 _SECOND_NS = 1_000_000_000
 _MOST_LATE_S = 60
 """Threads of Suricata are behind each other; what is older than that is another log."""

@@ -7,12 +7,12 @@ import struct
 from ipaddress import ip_address
 from typing import NamedTuple
 
-__all__ = ["ACK", "LINK_TYPE_RAW", "RST", "SYN", "Segment", "find_segment", "make_segment"]
+__all__ = ["ACK", "LINK_TYPE_ETHERNET", "LINK_TYPE_RAW", "RST", "SYN", "Segment", "find_segment", "make_segment"]
 
 LINK_TYPE_RAW = 101
 """IP without anything around it (LINKTYPE_RAW)."""
 _LINK_TYPES_RAW = (12, 14, LINK_TYPE_RAW, 228, 229)
-_LINK_TYPE_ETHERNET, _LINK_TYPE_LOOP, _LINK_TYPE_LINUX_ANY = 1, 0, 113
+LINK_TYPE_ETHERNET, _LINK_TYPE_LOOP, _LINK_TYPE_LINUX_ANY = 1, 0, 113
 
 _TCP = 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
@@ -61,7 +61,7 @@ def _ip_length(frame: bytes) -> int:
 def _ip_offset(link_type: int, frame: bytes) -> int | None:
     if link_type in _LINK_TYPES_RAW:
         offset = 0
-    elif link_type == _LINK_TYPE_ETHERNET:
+    elif link_type == LINK_TYPE_ETHERNET:
         offset = 14
         for _ in range(_MOST_TAGS):
             if int.from_bytes(frame[offset - 2 : offset]) not in _TAGS:

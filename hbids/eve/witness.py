@@ -13,14 +13,14 @@ from hbids.eve import hearsay, sizes
 from hbids.eve.anomalies import Anomalies, heartbeat_sid
 from hbids.eve.blindness import Blindness
 from hbids.eve.conversations import Conversations
-from hbids.eve.flows import MOST_COUNT, MOST_PORT, TCP, FlowKey, counts_of, key_of, way_of
+from hbids.eve.flows import MOST_COUNT, MOST_PORT, FlowKey, counts_of, key_of, way_of
 from hbids.eve.hello import session_of
 from hbids.eve.netflow import OneWayFlows
 from hbids.eve.pieces import Frame
 from hbids.eve.progress import Progress
 from hbids.eve.quiet import OwnFlowIds, QuietFlows
-from hbids.eve.seconds import LINK_TYPE_ETHERNET, Seconds
-from hbids.eve.segment import find_segment
+from hbids.eve.seconds import Seconds
+from hbids.eve.segment import LINK_TYPE_ETHERNET, find_segment
 from hbids.eve.sieve import Stop
 from hbids.eve.told import Told, key_of_row
 from hbids.eve.values import address_of, bytes_of, number_of, object_of, text_of, time_ns_of
@@ -136,10 +136,15 @@ class Witness:
             self._see(time_ns)
         reader(event, time_ns)
 
+    @property
+    def joined(self) -> int:
+        """How often a flow went on, or was told of beside, under another flow_id."""
+        return self._conversations.joined
+
     def _see(self, time_ns: int) -> None:
         if self.seconds.strikes(time_ns):
             self._read_one_way_flows(time_ns)
-            self._conversations.let_go()
+            self._conversations.let_go(time_ns)
             self.quiet.let_go()
             self.seconds.close(tick=bool(self.progress))
         self.seconds.see(time_ns)
@@ -189,7 +194,8 @@ class Witness:
         self.progress.forget(key)
         told = self.told.of(key) if isinstance(key, FlowKey) else None
         if told is not None:
-            self.progress.end(told.flow_id)
+            for flow_id in told.conversation.tellers.flow_ids:
+                self.progress.end(flow_id)
 
     # --- events ---
 
@@ -200,44 +206,46 @@ class Witness:
         packet = bytes_of(event, "packet")
         self._kinds["heartbeat alerts"] += 1
         self._kinds["with packet"] += bool(packet)
-        found = self._conversations.of(event, time_ns)
-        if found is not None:
-            flow_id, conversation = found
-            if conversation.counts_then is None and sid not in _HELLOS:
-                conversation.counts_then = counts_of(object_of(event, "flow"), time_ns)
-            self._hear_of(sid, flow_id, conversation, text_of(event, "app_proto"))
-            self._conversations.hear(flow_id, conversation, _shown(event, packet, conversation, time_ns))
+        conversation = self._conversations.of(event, time_ns)
+        if conversation is not None:
+            self._hear_of(sid, conversation, event, time_ns)
+            self._conversations.hear(conversation, _shown(event, packet, conversation, time_ns))
 
-    def _hear_of(self, sid: int, flow_id: int, conversation: Conversation, app_protocol: str) -> None:
-        """A rule says something of a flow."""
+    def _hear_of(self, sid: int, conversation: Conversation, event: Mapping[str, Any], time_ns: int) -> None:
+        """A rule, or an anomaly that means the same, says something of a flow."""
+        conversation.word(text_of(event, "app_proto") or text_of(object_of(event, "anomaly"), "app_proto"))
+        if conversation.words_until_ns is not None and time_ns <= conversation.words_until_ns:
+            return
+        if conversation.counts_then is None and sid not in _HELLOS and object_of(event, "flow"):
+            conversation.counts_then = conversation.tellers.counts()
         conversation.said_overflow |= sid == _OUR_OVERFLOW or sid in hearsay.ASKED
         conversation.said_invalid |= sid == _OUR_INVALID or sid in hearsay.INVALID
         conversation.said_leak |= sid == _OUR_MISMATCH or sid in hearsay.LEAKED
-        conversation.word(app_protocol)
 
     def _read_packet(self, event: Mapping[str, Any], time_ns: int) -> None:
         frame = _frame(event, bytes_of(event, "packet"), time_ns)
-        found = self._conversations.of(event, time_ns) if frame is not None else None
-        if frame is None or found is None:
+        if frame is None:
             self.counters["eve_events_useless"] += 1
             return
-        flow_id, conversation = found
-        self._conversations.hear(flow_id, conversation, conversation.packet(frame, _way(event, conversation)))
+        conversation = self._conversations.of(event, time_ns)
+        if conversation is not None:
+            teller = number_of(event, "flow_id") or 0
+            frames = conversation.packet(frame, _way(event, conversation), teller)
+            self._conversations.hear(conversation, frames)
 
     def _read_frame(self, event: Mapping[str, Any], time_ns: int) -> None:
         if text_of(object_of(event, "frame"), "type") != "heartbeat":
             return
-        found = self._conversations.of(event, time_ns)
-        if found is not None:
-            flow_id, conversation = found
-            self._conversations.hear(flow_id, conversation, sizes.record(event, conversation, time_ns))
+        conversation = self._conversations.of(event, time_ns)
+        if conversation is not None:
+            self._conversations.hear(conversation, sizes.record(event, conversation, time_ns))
 
     def _read_tls(self, event: Mapping[str, Any], time_ns: int) -> None:
         flow_id, key = number_of(event, "flow_id"), key_of(event)
         if flow_id is None or key is None:
             self.counters["eve_events_useless"] += 1
             return
-        conversation = self._conversations.get(flow_id)
+        conversation = self._conversations.known(flow_id, key)
         if conversation is not None and not conversation.playing:
             conversation.tls = session_of(object_of(event, "tls"), time_ns)
             conversation.word("tls")
@@ -245,31 +253,18 @@ class Witness:
             self.quiet.take_tls(event, time_ns)
 
     def _read_flow(self, event: Mapping[str, Any], time_ns: int) -> None:
-        flow, key, flow_id = object_of(event, "flow"), key_of(event), number_of(event, "flow_id")
+        key, flow_id = key_of(event), number_of(event, "flow_id")
         if key is None or flow_id is None:
             self.counters["eve_events_useless"] += 1
             return
-        counts = counts_of(flow, time_ns)
-        self.quiet.count(counts)
-        conversation = self._conversations.get(flow_id)
+        conversation = self._conversations.known(flow_id, key)
         if conversation is not None:
             conversation.word(text_of(event, "app_proto"))
-            self.told.note(key, counts, event, flow_id, conversation)
-            self._conversations.end(flow_id)
-            self._end_conversation(key, conversation, max(counts.start_ns, time_ns_of(flow, "end") or time_ns))
-        elif text_of(event, "app_proto") == "tls":
+            self._conversations.hear_end(flow_id, conversation, event, time_ns)
+            return
+        self.quiet.count(counts_of(object_of(event, "flow"), time_ns))
+        if text_of(event, "app_proto") == "tls":
             self.quiet.take_flow(flow_id, key, event, time_ns)
-
-    def _end_conversation(self, key: FlowKey, conversation: Conversation, end_ns: int) -> None:
-        told = self.told.of(key)
-        if told is not None and conversation.evidence == "eve-flow":
-            rows = hearsay.rows_of(told, self._own_flow_ids.take(2), end_ns)
-            self.seconds.learnt.heartbeats.extend(rows)
-        elif told is not None and conversation.evidence == "eve-frame":
-            self.seconds.emit(sizes.rest_of_answer(told, end_ns))
-        self.seconds.emit(conversation.end(end_ns))
-        if key.protocol != TCP or not conversation.is_tls:  # else when the engine has said its last of it
-            self.seconds.learnt.done.append(key)
 
     def _read_netflow(self, event: Mapping[str, Any], time_ns: int) -> None:
         flow_id, key = number_of(event, "flow_id"), key_of(event)
@@ -293,12 +288,12 @@ class Witness:
         if sid is None:
             self.counters["eve_anomalies"] += 1
             return
-        found = self._conversations.of(event, time_ns)
-        if found is not None:
-            self._hear_of(sid, *found, "tls")
+        conversation = self._conversations.of(event, time_ns)
+        if conversation is not None:
+            self._hear_of(sid, conversation, event, time_ns)
 
     def _read_stats(self, event: Mapping[str, Any], time_ns: int) -> None:
-        self.blindness.read(object_of(event, "stats"))
+        self.blindness.read(event, time_ns)
 
 
 def _shown(event: Mapping[str, Any], packet: bytes, conversation: Conversation, time_ns: int) -> Iterator[Frame]:
@@ -307,7 +302,7 @@ def _shown(event: Mapping[str, Any], packet: bytes, conversation: Conversation, 
     frame = _frame(event, packet, time_ns)
     way = way_of(event) or _way(event, conversation)
     if frame is not None and not text_of(event, "pkt_src").startswith("stream"):  # those Suricata made itself
-        yield from conversation.packet(frame, way)
+        yield from conversation.packet(frame, way, number_of(event, "flow_id") or 0)
     if payload and event.get("stream") == 1:
         near = find_segment(frame.link_type, packet) if frame is not None else None
         yield from conversation.stream(payload, way, time_ns, near)

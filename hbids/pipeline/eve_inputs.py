@@ -103,7 +103,7 @@ def read_on(
     sidecar.counts["dropped"] += sum(inbox.dropped for inbox in feeds.inboxes)
     problems = [Problem("warning", ", ".join(inputs), None, text) for text in (*follower.problems, *sidecar.silence())]
     problems += [Problem("error", name, None, inbox.failure) for name, inbox in inboxes.items() if inbox.failure]
-    result = sidecar.finish(problems)
+    result = sidecar.finish(problems, goes_on=bool(sidecar.places))
     feeds.let_go(sidecar.needed)
     return result
 

@@ -29,7 +29,7 @@ from hbids.pipeline.result import Result, together, totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hbids.facts import Finding
+    from hbids.facts import Finding, Rows
     from hbids.pipeline.feedback import Feedback
     from hbids.state import Part
     from hbids.stats.history import History
@@ -149,16 +149,20 @@ class Sidecar:
         if self._feedback:
             self._feedback.spare(self._analysis.spares)
 
-    def finish(self, problems: Iterable[Problem] = ()) -> Result:
-        """Tell what remains to be told."""
+    def finish(self, problems: Iterable[Problem] = (), *, goes_on: bool = False) -> Result:
+        """Tell what remains to be told. Where another run ``goes_on`` reading, it goes on with the flows that are open
+        now: what is told of them here counts as judged, but none as over."""
         self._final_place = self._safe_place()
+        ended = dict(self.witness.progress.ended)
         self.witness.release()
         self._judge_flows()
-        for facts in self._engine.finish():
-            self._add(self.witness.corrected(facts))
+        for facts in map(self.witness.corrected, self._engine.finish()):
+            self._add(Facts(self._unjudged(facts.heartbeats), facts.sessions, facts.flows))
         self._analysis.finish()
         if self._feedback:
             self._feedback.close()
+        if goes_on:
+            self.witness.progress.ended = ended
         problems = [*problems, *(self._keeper.close() if self._keeper else [])]
         self.needed = self._final_place[1] if self._keeper else self.places
         result = self._so_far()
@@ -179,6 +183,8 @@ class Sidecar:
             "bytes": self.counts["bytes"],
             "events": {kind: self.witness.kinds[kind] for kind in _KINDS if self.witness.kinds[kind]},
             "anomalies": self.witness.anomalies.by_name(),
+            "runs": self.witness.blindness.runs,
+            "joined": self.witness.joined,
             **self.following,
         }
         if self._feedback:
@@ -244,16 +250,24 @@ class Sidecar:
             facts = [piece.facts()]
             if piece.frames:
                 facts.append(self.witness.corrected(self._engine.feed(piece.batch())))
-            self._add(self._unjudged(in_order(together(facts))))
+            self._judge_facts(in_order(together(facts)))
 
     def _judge_flows(self) -> None:
         nothing = Facts.empty()
         self._add(Facts(nothing.heartbeats, nothing.sessions, self.witness.flows()))
 
-    def _unjudged(self, facts: Facts) -> Facts:
-        """Facts without the rows that an earlier run has judged."""
-        fresh = np.ones(len(facts.heartbeats), bool)
-        for index, row in enumerate(facts.heartbeats):
+    def _judge_facts(self, facts: Facts) -> None:
+        self._add(Facts(self._unjudged(facts.heartbeats), facts.sessions, facts.flows))
+        for row in facts.flows:
+            if row["end_reason"] != EndReason.CHECKPOINT:
+                key = key_of_row(row), int(row["time_ns"])
+                self._judged.pop(key, None)
+                self._to_skip.pop(key, None)
+
+    def _unjudged(self, heartbeats: Rows) -> Rows:
+        """Heartbeats without the rows that an earlier run has judged."""
+        fresh = np.ones(len(heartbeats), bool)
+        for index, row in enumerate(heartbeats):
             key = key_of_row(row), int(row["flow_start_ns"])
             self._judged[key] += 1
             if len(self._judged) > self._limits.flows:
@@ -261,12 +275,7 @@ class Sidecar:
             if self._to_skip.get(key, 0) > 0:
                 self._to_skip[key] -= 1
                 fresh[index] = False
-        for row in facts.flows:
-            if row["end_reason"] != EndReason.CHECKPOINT:
-                key = key_of_row(row), int(row["time_ns"])
-                self._judged.pop(key, None)
-                self._to_skip.pop(key, None)
-        return Facts(facts.heartbeats[fresh], facts.sessions, facts.flows)
+        return heartbeats[fresh]
 
     def _add(self, facts: Facts) -> None:
         if not facts.row_count:

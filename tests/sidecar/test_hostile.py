@@ -210,7 +210,8 @@ def test_a_line_may_be_long_but_not_endless() -> None:
 def test_types_that_are_not_read_are_not_parsed() -> None:
     lines = b'{"event_type":"http","x":"}\n{"event_type":"dns"\n{"event_type":"flow","app_proto":"http",\n'
     result, _ = run(lines)
-    assert result.totals["eve"] == {"lines": 3, "bytes": len(lines), "events": {}, "anomalies": {}}
+    eve = {"lines": 3, "bytes": len(lines), "events": {}, "anomalies": {}, "runs": 0, "joined": 0}
+    assert result.totals["eve"] == eve
     assert result.totals["drops"] == {}
 
 
