@@ -15,7 +15,8 @@ import yaml
 from hbids import signatures
 from hbids.columns import TABLES
 from hbids.conditions import Match, read_match
-from hbids.config import Thresholds, settings_of, threshold
+from hbids.config import Thresholds, settings_of
+from hbids.config_file import threshold
 from hbids.signatures import CONTEXT_KEYS, OPTIONAL, REQUIRED, Signature
 from hbids.yamlsource import Document, raise_problems
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hbids.config import Config, Limits, Output, Sinks, load
+from hbids.config import Config, Limits, Output, Sinks
+from hbids.config_file import load
 from hbids.errors import UserInputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hbids.config import Config, Thresholds
-from hbids.config import load as load_config
+from hbids.config_file import load as load_config
 from hbids.errors import UserInputError
 from hbids.signatures import in_force, shipped, shipped_files
 from hbids.user_signatures import load

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hbids.config import Config, load
+from hbids.config import Config
+from hbids.config_file import load
 from hbids.errors import UserInputError
 from hbids.moments import HEARTBLEED_PUBLIC, moment_ns
 

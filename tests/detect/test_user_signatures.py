@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.simulation import Exchanges, address_bytes, numbered_addresses, rows_of
-from hbids.config import Config, load
+from hbids.config import Config
+from hbids.config_file import load
 from hbids.eve.event import alert
 from hbids.facts import Direction, Facts, Finding, Rows, Verdict
 from hbids.pipeline import Analysis
