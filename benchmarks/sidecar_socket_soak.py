@@ -1,8 +1,8 @@
 """``python -m benchmarks.sidecar_socket_soak``: a live Suricata, attacks on its wire, its events in a file and over a
-stream socket, and a sidecar at each. Suricata is ended and started again while it is attacked, by SIGTERM and by
-SIGKILL in turn, and once, between two attacks, both sidecars are restarted. In the end both must have told the same
-alerts, each once, and all that the socket did not bring must have been written while nobody listened. Needs root,
-Suricata and tcpreplay."""
+stream socket, and a sidecar at each. Suricata is ended (SIGTERM: killed, it may have written a line to one of the two
+alone) and started again while it is attacked, and once, between two attacks, both sidecars are restarted. In the end
+both must have told the same alerts, each once, and all that the socket did not bring must have been written while
+nobody listened. Needs root, Suricata and tcpreplay."""
 
 from __future__ import annotations
 
@@ -106,8 +106,7 @@ class _Soak:
             sent = send(self._wire, CAPTURES[number % len(CAPTURES)], 4)
             time.sleep(self._dice.uniform(0, 2))
             assert self._process is not None
-            self._process.send_signal((signal.SIGTERM, signal.SIGKILL)[number % 2])
-            self._process.wait(PATIENCE_S)
+            end(self._process)
             self._process = suricata(self._wire, self._folder, self._fragment)
             if sent.wait(PATIENCE_S) != 0:
                 raise Failed(f"tcpreplay ended with {sent.returncode}")
