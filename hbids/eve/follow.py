@@ -76,7 +76,8 @@ class Follower:
     def places(self) -> list[Place]:
         """Where reading stands."""
         files = [*self._open.values(), *([self._past_file] if self._past_file else [])]
-        places = [*list(self._left.values())[-_PLACES_LEFT:], *self._past, *(file.place for file in files)]
+        left = sorted(self._left.values(), key=lambda place: place.mtime_ns)[-_PLACES_LEFT:]
+        places = [*left, *self._past, *(file.place for file in files)]
         return places or self._begun
 
     @property
@@ -204,7 +205,8 @@ class Follower:
         self._past = missing = list(places)
         self._left |= {place.head: place for place in places if place.done}
         live = set(self._live())
-        for file in self._past_files(min(place.mtime_ns for place in places)):
+        unread = [place for place in places if not place.done] or places
+        for file in self._past_files(min(place.mtime_ns for place in unread)):
             place = next((place for place in missing if file.is_at(place)), None)
             if place is not None:
                 missing.remove(place)

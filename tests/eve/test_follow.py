@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hbids.eve import follow
 from hbids.eve.file import Place
 from hbids.eve.follow import Follower
 from tests.eve.logfile import Log
@@ -37,9 +38,26 @@ class Reader:
         self.seen += new
         return new
 
+    def crash_behind_a_piece(self) -> None:
+        """What is read behind the first piece is lost with the process."""
+        documents = None
+        for chunk in self._follower.read():
+            if documents is None:
+                self.seen += numbers([chunk])
+                documents = self._documents()
+        self._begin_again(documents or self._documents())
+
     def restart(self) -> None:
         """As after a crash: all that is left is a document."""
-        documents = json.loads(json.dumps([place._asdict() for place in self._follower.places()]))
+        self._begin_again(self._documents())
+
+    def _documents(self) -> list[dict[str, object]]:
+        documents: list[dict[str, object]] = json.loads(
+            json.dumps([each._asdict() for each in self._follower.places()])
+        )
+        return documents
+
+    def _begin_again(self, documents: list[dict[str, object]]) -> None:
         places = [place for document in documents if (place := Place.of(document))]
         self._follower.close()
         self._follower = Follower(self._patterns, MOST_LINE_BYTES, places)
@@ -149,6 +167,26 @@ def test_what_is_gone_is_told(log: Log, reader: Reader) -> None:
     reader.restart()
     assert reader.read() == [4]
     assert "rotated away unread" in reader.problems[0]
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_many_rotations_and_crashes_while_they_are_caught_up(
+    log: Log, reader: Reader, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_PLACES_LEFT", 3)
+    log.write()
+    reader.read()
+    for _ in range(12):
+        for _ in range(2):
+            log.write()
+            log.rename()
+        log.write()
+        reader.restart()
+        for _ in range(pieces):
+            reader.crash_behind_a_piece()
+        reader.read()
+    assert reader.seen == list(range(1, log.written + 1))
+    assert reader.problems == []
 
 
 def test_old_files_are_left_alone_at_the_first_start(log: Log) -> None:

@@ -41,7 +41,7 @@ def log_of(capture: Path, content: str = "hbids", run: int = 0, midstream: str =
     if content == "stock" and not STOCK_RULES.exists():
         missing(f"{STOCK_RULES}, which comes with Suricata")
     directory = Path(mkdtemp(prefix=f"hbids-suricata-{run}-"))
-    options = ("-k", "none", "--set", f"stream.midstream={midstream}")
+    options = ("-k", "none", "--runmode", "single", "--set", f"stream.midstream={midstream}")
     suricata("-r", capture, "-l", directory, *options, rules=rules, fragment=fragment)
     return directory / "eve.json"
 
