@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -67,10 +68,11 @@ class _Kept(Source):
                 pause.wait(WAIT_S)
             yield b"".join(line.rstrip(b"\n") + b"\n" for line in lines)
 
+    @abstractmethod
     def _lines(self) -> list[bytes]:
         """More of them, as far as there are any."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _doubt(self) -> None:
         """Nobody knows whether the last command was done."""
 

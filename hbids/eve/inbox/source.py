@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hbids.eve.values import text_of
@@ -28,7 +29,7 @@ class Mark(NamedTuple):
         return cls(source, position) if source and position else None
 
 
-class Source:
+class Source(ABC):
     """A way in. Some keep their lines until they are let go of: they say where they stand, and can begin there."""
 
     waits: bool
@@ -40,10 +41,10 @@ class Source:
     lost = 0
     """Lines that were gone before they were read."""
 
+    @abstractmethod
     def pieces(self, is_closed: Callable[[], bool]) -> Iterator[bytes]:
         """Whole lines, until closed or over; empty when nothing came for a moment."""
-        raise NotImplementedError
 
     def let_go(self, position: str) -> None:
         """What came before this position is not needed any more. Never called while :meth:`pieces` is at work."""
-        raise NotImplementedError
+        assert not self.keeps  # those that do have their own
