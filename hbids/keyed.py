@@ -25,6 +25,7 @@ __all__ = [
     "fingerprint",
     "keys_from",
     "keys_of",
+    "taken",
 ]
 
 Flags = npt.NDArray[np.bool_]
@@ -90,11 +91,11 @@ class KeyedTable:
         cells = self._first_cells(keys)
         searched: Integers | slice = slice(None)
         while True:
-            at, wanted = cells[searched], _taken(keys, searched)
+            at, wanted = cells[searched], taken(keys, searched)
             numbers = self._cells[at]
             if not numbers.all():
                 newcomers = np.flatnonzero(numbers == 0)
-                if not self._insert(at[newcomers], _taken(wanted, newcomers)):
+                if not self._insert(at[newcomers], taken(wanted, newcomers)):
                     self._make_room(count)
                     return self.locate(keys)
                 numbers = self._cells[at]
@@ -117,7 +118,7 @@ class KeyedTable:
             rows = self._cells[cells[searched]].astype(np.int64) - 1
             there = rows >= 0
             searched, rows = searched[there], rows[there]
-            same = self._alike(rows, _taken(keys, searched))
+            same = self._alike(rows, taken(keys, searched))
             found[searched[same]] = rows[same]
             searched = searched[~same]
             cells[searched] = (cells[searched] + 1) & (len(self._cells) - 1)
@@ -162,7 +163,7 @@ class KeyedTable:
             return False
         numbers = np.arange(self._size, self._size + len(first))
         self._cells[at[first]] = numbers + 1
-        self.rows["key"][numbers] = np.column_stack(_taken(keys, first))
+        self.rows["key"][numbers] = np.column_stack(taken(keys, first))
         self._size += len(first)
         return True
 
@@ -200,7 +201,8 @@ def keys_from(words: Sequence[tuple[int, int, int]]) -> Keys:
     return first, second, third
 
 
-def _taken(keys: Keys, index: Integers | slice) -> Keys:
+def taken(keys: Keys, index: Integers | slice) -> Keys:
+    """Some of the keys."""
     return keys[0][index], keys[1][index], keys[2][index]
 
 

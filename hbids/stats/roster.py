@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hbids.keyed import MOST_ENTRIES, KeyedTable, fingerprint, keys_of
+from hbids.keyed import MOST_ENTRIES, KeyedTable, fingerprint, keys_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-    from hbids.keyed import Flags, Integers, Keys, Words
+    from hbids.keyed import Flags, Keys, Words
 
 __all__ = ["Roster"]
 
@@ -65,12 +65,12 @@ class Roster:
         new = np.flatnonzero(self._pairs.find(keys) < 0)
         if not len(new):
             return
-        _, first = np.unique(fingerprint(*_taken(keys, new)), return_index=True)
+        _, first = np.unique(fingerprint(*taken(keys, new)), return_index=True)
         met = new[np.sort(first)]
         met = met[self._has_room(keys[2][met])]
-        self._pairs.rows["last_ns"][self._pairs.locate(_taken(keys, met))] = self._met + np.arange(len(met))
+        self._pairs.rows["last_ns"][self._pairs.locate(taken(keys, met))] = self._met + np.arange(len(met))
         self._met += len(met)
-        self._refused += int(np.count_nonzero(self._pairs.find(_taken(keys, new)) < 0))
+        self._refused += int(np.count_nonzero(self._pairs.find(taken(keys, new)) < 0))
 
     def _has_room(self, endpoints: Words) -> Flags:
         """For which of some new sources there is room at their endpoints; they are counted there."""
@@ -97,7 +97,3 @@ class _Pairs(KeyedTable):
             nothing = np.zeros_like(endpoints)
             numbers = self._counts.find((endpoints, nothing, nothing))
             np.subtract.at(self._counts.rows["sources"], numbers[numbers >= 0], 1)
-
-
-def _taken(keys: Keys, index: Integers) -> Keys:
-    return keys[0][index], keys[1][index], keys[2][index]
