@@ -57,7 +57,7 @@ docs: $(VENV)/.installed
 wheel: $(VENV)/.created
 	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@$(BIN)/python -m zipfile -l dist/*.whl | grep -q '_native.*\.so' \
+	@$(BIN)/python -m zipfile -l dist/*.whl | grep '_native.*\.so' >/dev/null \
 		|| { echo '*** this wheel has NO native engine: no Rust here, or its build failed'; test -z "$$CI"; }
 
 bench: $(VENV)/.installed
